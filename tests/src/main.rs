@@ -1,0 +1,2 @@
+//! Observation tool.
+fn main() {}
