@@ -1,2 +1,3 @@
-//! Observation tool.
+//! `tracer-lab`: the servers of the lab and its demonstrations.
+
 fn main() {}
