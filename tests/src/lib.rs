@@ -11,8 +11,12 @@
 )]
 
 pub mod clock;
+pub mod http;
+pub mod incident;
+pub mod log;
 pub mod pod;
 pub mod process;
 pub mod random;
+pub mod role;
 
 pub use pod::{Lab, Pod, PodSpec, Qos};

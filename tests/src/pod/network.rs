@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::process::{run, run_with_input};
 
@@ -106,6 +107,35 @@ pub fn names() -> Vec<String> {
         .filter_map(|dir| fs::read_dir(dir).ok())
         .flat_map(|entries| entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()))
         .collect()
+}
+
+/// Waits until a socket in the namespace listens on the port, TCP or UDP, without any traffic to it.
+pub fn wait_for_listener(namespace: &Namespace, port: u16) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !namespace.enter(|| listens(port))? {
+        ensure!(
+            Instant::now() < deadline,
+            "nothing listens on port {port} in {} after 10 s",
+            namespace.name()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Whether a socket in the calling thread's namespace listens on the port.
+fn listens(port: u16) -> Result<bool> {
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let file = Path::new("/proc/thread-self/net").join(table);
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        // The kernel's states: 0A is LISTEN, 07 is an unconnected UDP socket.
+        let state = if table.starts_with("tcp") { "0A" } else { "07" };
+        let mut sockets = text.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        if sockets.any(|fields| fields[1].ends_with(&format!(":{port:04X}")) && fields[3] == state) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The addresses of a pod.
