@@ -11,6 +11,7 @@
 )]
 
 pub mod clock;
+pub mod demo;
 pub mod http;
 pub mod incident;
 pub mod log;
@@ -18,5 +19,6 @@ pub mod pod;
 pub mod process;
 pub mod random;
 pub mod role;
+pub mod tracer;
 
 pub use pod::{Lab, Pod, PodSpec, Qos};
