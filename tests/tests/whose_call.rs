@@ -4,16 +4,15 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use tracer_lab::incident::{Incident, Settings};
-use tracer_lab::log::{CallLine, Kind, RequestLine};
+use tracer_lab::log::RequestLine;
+use tracer_lab::oracle::Verdict;
 use tracer_lab::role::backend::Mode;
-use tracer_lab::tracer::report::{TracedCall, TracedRequest};
+use tracer_lab::tracer::report::TracedRequest;
 use tracer_lab::tracer::{Live, live, program};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 const REQUESTS: u64 = 800;
 const PARALLEL: u64 = 16;
-/// How far the two clocks' readings of a call's start may be apart while 16 threads want two CPUs.
-const NEAR: u64 = 10_000_000;
 
 #[test]
 fn a_thread_per_request_gives_each_call_to_its_request() -> Result<()> {
@@ -58,69 +57,4 @@ fn traced<'a>(live: &'a Live, backend: &str) -> Result<Vec<&'a TracedRequest>> {
     ensure!(traced.len() as u64 == REQUESTS, "{} of {REQUESTS} requests were traced", traced.len());
     traced.iter().try_for_each(|request| request.check())?;
     Ok(traced)
-}
-
-/// What became of the calls that the backend logged.
-#[derive(Debug, Default)]
-struct Verdict {
-    /// Tied to their request.
-    right: usize,
-    /// Said to be ambiguous.
-    shared: usize,
-    /// Found in no request.
-    missing: usize,
-    /// Tied to a request that made no such call.
-    wrong: usize,
-}
-
-impl Verdict {
-    fn calls(&self) -> usize {
-        self.right + self.shared + self.missing
-    }
-
-    fn of(traced: &[&TracedRequest], logged: &[RequestLine]) -> Self {
-        let mut verdict = Self::default();
-        for line in logged {
-            for call in &line.calls {
-                verdict.judge(traced, line.n, call);
-            }
-        }
-        let sure = traced.iter().flat_map(|request| {
-            request.calls.iter().filter(|call| call.attribution != "shared").map(move |call| (request, call))
-        });
-        for (request, call) in sure {
-            let line = logged.iter().find(|line| Some(line.n) == request.number());
-            let made = line.is_some_and(|line| line.calls.iter().any(|logged| same(request, call, logged)));
-            if !made {
-                println!("wrong: {} has {call:?}", request.path);
-                verdict.wrong += 1;
-            }
-        }
-        verdict
-    }
-
-    fn judge(&mut self, traced: &[&TracedRequest], n: u64, logged: &CallLine) {
-        let found: Vec<_> = traced
-            .iter()
-            .flat_map(|request| request.calls.iter().map(move |call| (request, call)))
-            .filter(|(request, call)| same(request, call, logged))
-            .collect();
-        if found.iter().any(|(request, call)| request.number() == Some(n) && call.attribution != "shared") {
-            self.right += 1;
-        } else if found.iter().any(|(_, call)| call.attribution == "shared") {
-            self.shared += 1;
-        } else {
-            println!("missing: request {n} made {logged:?}");
-            self.missing += 1;
-        }
-    }
-}
-
-/// Whether both speak of the same call: same port and about the same time. The resolver hides its ports.
-fn same(request: &TracedRequest, call: &TracedCall, logged: &CallLine) -> bool {
-    let port = match logged.kind {
-        Kind::Dns => call.kind == "dns",
-        _ => call.kind != "dns" && call.local_port() == logged.local_port,
-    };
-    port && request.interval(call).0.abs_diff(logged.start) < NEAR
 }

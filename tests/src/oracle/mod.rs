@@ -1,10 +1,14 @@
 //! What the servers' own clocks say a breakdown should be, and how far two readings may differ.
 
+mod verdict;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
 use crate::log::{CallLine, Kind, RequestLine};
+
+pub use verdict::Verdict;
 
 /// A stage in which a call of the backend belongs.
 #[must_use]
