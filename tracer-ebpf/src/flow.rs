@@ -95,12 +95,20 @@ impl FlowState {
         self.record.role = if client { role::CLIENT } else { role::SERVER };
     }
 
-    /// Marks the record as emitted with `kind`; the host copies it out next.
+    /// Readies the record to be copied out as `kind`; the host calls [`FlowState::emitted`] after the copy.
     #[inline(always)]
     pub fn emitting(&mut self, kind: u8, time: u64) {
         self.record.kind = kind;
         self.record.emitted = time;
+    }
+
+    /// The record was copied out (or lost, which is counted).
+    #[inline(always)]
+    pub fn emitted(&mut self) {
         self.dirty = 0;
+        if self.record.exchange != 0 {
+            self.record.updates = self.record.updates.saturating_add(1);
+        }
     }
 
     /// Whether something is left to emit when the flow ends: any flow that was established or tried to be.
@@ -181,6 +189,7 @@ impl FlowState {
         record.response_prefix_length = 0;
         record.thread = 0;
         record.process = 0;
+        record.updates = 0;
         record.flags &= !flow_flag::UNSOLICITED;
         if response {
             record.flags |= flow_flag::UNSOLICITED;

@@ -131,6 +131,10 @@ pub struct FlowRecord {
     pub srtt_us: u32,
     /// Segments that the pod retransmitted on this flow so far (`tcp_sock.total_retrans`).
     pub retransmits: u32,
+    /// How often this exchange was emitted before: 0 means that nobody can know it yet.
+    pub updates: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// First bytes of the request.
     pub request_prefix: [u8; REQUEST_PREFIX],
     /// First bytes of the response.

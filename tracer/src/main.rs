@@ -1,2 +1,7 @@
-//! Observation tool.
-fn main() {}
+//! `tracer`: see `tracer help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracer::cli::run()
+}

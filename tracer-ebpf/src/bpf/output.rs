@@ -29,6 +29,7 @@ pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) {
             bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), record.cast(), size, flags)
         }
     };
+    state.emitted();
     account(result == 0);
 }
 

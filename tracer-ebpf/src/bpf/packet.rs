@@ -183,7 +183,7 @@ fn state<'a>(
     Some((socket, state))
 }
 
-#[inline(never)]
+#[inline(always)]
 fn identify(
     ctx: &SkBuffContext,
     network: &Network,

@@ -115,7 +115,8 @@ pub(crate) fn metadata(ctx: &SkBuffContext, state: &FlowState, segment: &Segment
 pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direction) {
     let (thread, process) = if direction == Direction::Egress { task::current() } else { (0, 0) };
     let length = ctx.len().saturating_sub(headers.payload);
-    // SAFETY: the size is a constant; null is checked; every byte is written before submit.
+    // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
+    // payload as many bytes as `payload_length` says.
     unsafe {
         let record = bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<DatagramRecord>() as u64, 0)
             .cast::<DatagramRecord>();
@@ -136,7 +137,6 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
         (*record).local = headers.local;
         (*record).remote = headers.remote;
         (*record).length = length;
-        (*record).payload = [0; DATAGRAM_PREFIX];
         (*record).payload_length = load_datagram(ctx, headers.payload, (&raw mut (*record).payload).cast(), length);
         bpf_ringbuf_submit(record.cast(), output::wake_flags());
     }

@@ -2,10 +2,14 @@
 
 pub mod dns_search;
 pub mod metadata_credentials;
+mod window;
 
 use std::sync::Arc;
 
-use crate::pod::Pod;
+use crate::{
+    pod::Pod,
+    request::{Call, Request},
+};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,4 +68,65 @@ pub struct Finding {
     pub explanation: String,
     /// What to do.
     pub remedy: String,
+}
+
+/// One kind of finding about one pod. A new one is a file with this trait and a line in [`Watch::new`].
+trait Detector: Send {
+    /// Sees a settled request.
+    fn request(&mut self, request: &Request);
+    /// Sees a settled call.
+    fn call(&mut self, call: &Call);
+    /// The finding, if the last minute before `now` gives cause.
+    fn finding(&self, subject: &Arc<Pod>, now: u64) -> Option<Finding>;
+}
+
+/// Every detector of one pod.
+pub struct Watch {
+    pod: Arc<Pod>,
+    detectors: [Box<dyn Detector>; 2],
+}
+
+impl Watch {
+    /// Watches a pod.
+    #[must_use]
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let detectors: [Box<dyn Detector>; 2] =
+            [Box::<metadata_credentials::Watcher>::default(), Box::<dns_search::Watcher>::default()];
+        Self { pod, detectors }
+    }
+
+    /// Shows a settled request to every detector.
+    pub fn request(&mut self, request: &Request) {
+        for detector in &mut self.detectors {
+            detector.request(request);
+        }
+    }
+
+    /// Shows a settled call to every detector.
+    pub fn call(&mut self, call: &Call) {
+        for detector in &mut self.detectors {
+            detector.call(call);
+        }
+    }
+
+    /// What holds at `now`, worst first.
+    #[must_use]
+    pub fn findings(&self, now: u64) -> Vec<Finding> {
+        let mut found: Vec<Finding> =
+            self.detectors.iter().filter_map(|detector| detector.finding(&self.pod, now)).collect();
+        found.sort_by(|a, b| b.severity.cmp(&a.severity));
+        found
+    }
+}
+
+/// Nanoseconds as seconds.
+#[expect(clippy::cast_precision_loss, reason = "evidence is for people: 2^53 ns is exact enough")]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+/// `part` of `whole`; 0 of nothing.
+#[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

@@ -87,3 +87,130 @@ pub struct MetadataCall {
 
 /// Bytes of a path that are kept.
 pub const PATH_LIMIT: usize = 128;
+
+/// Bytes of a metadata message that are held until its expiry is found.
+pub const BODY_LIMIT: usize = 16 * 1024;
+
+/// What a response says about the life of the credentials in it, in seconds of Unix time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// When they end.
+    pub at: Option<i64>,
+    /// When they were issued.
+    pub issued: Option<i64>,
+    /// How long they live from now on, where the answer says that instead.
+    pub after: Option<i64>,
+}
+
+impl Expiry {
+    /// Seconds left at `now` (Unix time).
+    #[must_use]
+    pub fn remaining(&self, now: i64) -> Option<i64> {
+        self.after.or_else(|| Some(self.at?.saturating_sub(now)))
+    }
+
+    /// Seconds from issue to end.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<i64> {
+        self.after.or_else(|| Some(self.at?.saturating_sub(self.issued?)))
+    }
+
+    /// Looks for the expiry fields of AWS (`Expiration`, `LastUpdated`), GCP and Azure (`expires_in`,
+    /// `expires_on`) in a response. The bytes are searched, not parsed: a JSON parser would copy the secrets
+    /// around them.
+    #[must_use]
+    pub fn find(response: &[u8]) -> Self {
+        let time = |key| field(response, key)?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+        let number = |key| field(response, key)?.parse::<i64>().ok();
+        Self {
+            at: time(b"\"Expiration\"").or_else(|| number(b"\"expires_on\"")),
+            issued: time(b"\"LastUpdated\""),
+            after: number(b"\"expires_in\""),
+        }
+    }
+
+    /// Whether the end is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.at.is_some() || self.after.is_some()
+    }
+}
+
+/// The value after `key`: a quoted string or a number, of at most 40 bytes.
+fn field<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
+    let at = bytes.windows(key.len()).position(|window| window == key)?;
+    let rest = bytes.get(at + key.len()..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let (rest, ends): (&[u8], &[u8]) = match rest.strip_prefix(b"\"") {
+        Some(quoted) => (quoted, b"\""),
+        None => (rest, b",} \r\n"),
+    };
+    let end = rest.iter().take(41).position(|b| ends.contains(b))?;
+    str::from_utf8(rest.get(..end)?).ok()
+}
+
+/// Method and path without query string of a request's first bytes; the path is cut to [`PATH_LIMIT`].
+#[must_use]
+pub fn request_line(request: &[u8]) -> Option<(&str, &str)> {
+    let line = request.split(|b| *b == b'\r' || *b == b'\n').next()?;
+    let mut words = line.split(|b| *b == b' ');
+    let method = words.next().filter(|m| (1..=16).contains(&m.len()) && m.iter().all(u8::is_ascii_uppercase))?;
+    let path = words.next()?.split(|b| *b == b'?' || *b == b'#').next()?;
+    let path = path.get(..path.len().min(PATH_LIMIT))?;
+    let printable = path.iter().all(u8::is_ascii_graphic);
+    Some((str::from_utf8(method).ok()?, printable.then(|| str::from_utf8(path).ok()).flatten()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AWS: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n{\n  \"Code\" : \"Success\",\n  \"LastUpdated\" : \
+        \"2026-11-21T10:00:00Z\",\n  \"SecretAccessKey\" : \"canary\",\n  \"Expiration\" : \
+        \"2026-11-21T10:15:00Z\"\n}";
+
+    #[test]
+    fn aws_credentials_live_from_last_updated_to_expiration() {
+        let expiry = Expiry::find(AWS);
+        assert_eq!(expiry.lifetime(), Some(900));
+        assert_eq!(expiry.remaining(expiry.issued.unwrap() + 60), Some(840));
+    }
+
+    #[test]
+    fn gcp_and_azure_tokens_say_how_long_they_live() {
+        let gcp = br#"{"access_token":"canary","expires_in":3599,"token_type":"Bearer"}"#;
+        assert_eq!(Expiry::find(gcp).remaining(0), Some(3599));
+        let azure = br#"{"access_token":"canary","expires_in":"86399","expires_on":"1700000000"}"#;
+        assert_eq!(Expiry::find(azure).lifetime(), Some(86399));
+    }
+
+    #[test]
+    fn a_cut_or_lying_body_has_no_expiry() {
+        for length in 0..AWS.len() - 2 {
+            let expiry = Expiry::find(&AWS[..length]);
+            assert!(!expiry.is_known() || length >= AWS.len() - 3, "{length}: {expiry:?}");
+        }
+        assert_eq!(Expiry::find(br#"{"Expiration": "tomorrow"}"#), Expiry::default());
+        assert_eq!(Expiry::find(&[b"{\"Expiration\":\"".as_slice(), &[b'9'; 100]].concat()), Expiry::default());
+    }
+
+    #[test]
+    fn steps_are_told_by_method_and_path() {
+        let role = "/latest/meta-data/iam/security-credentials/";
+        assert_eq!(Step::of("PUT", "/latest/api/token"), Step::Token);
+        assert_eq!(Step::of("GET", role), Step::RoleList);
+        assert_eq!(Step::of("GET", &format!("{role}my-role")), Step::Credentials);
+        assert_eq!(Step::of("GET", "/v2/credentials/1234"), Step::Credentials);
+        assert_eq!(
+            Step::of("GET", "/computeMetadata/v1/instance/service-accounts/default/token"),
+            Step::Credentials
+        );
+        assert_eq!(Step::of("GET", "/latest/meta-data/instance-id"), Step::Other);
+    }
+
+    #[test]
+    fn the_request_line_loses_its_query() {
+        let request = b"GET /metadata/identity/oauth2/token?resource=x HTTP/1.1\r\nMetadata: true\r\n";
+        assert_eq!(request_line(request), Some(("GET", "/metadata/identity/oauth2/token")));
+        assert_eq!(request_line(b"\x16\x03"), None);
+    }
+}

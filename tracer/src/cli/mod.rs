@@ -1,0 +1,54 @@
+//! The commands, one file each. Data goes to standard output, messages to standard error.
+
+mod agent;
+mod capture;
+mod doctor;
+mod live;
+mod options;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code of a failure.
+const FAILURE: u8 = 1;
+
+/// Network latency breakdowns per pod, from the kernel's socket hooks.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Trace for a while and print where the time of each pod's requests went
+    Live(live::Args),
+    /// Trace until stopped, and serve metrics and summaries over HTTP
+    Agent(agent::Args),
+    /// Write the pods' packets to a pcapng file for Wireshark, with comments and without secrets
+    Capture(capture::Args),
+    /// Say what this node supports and what is missing
+    Doctor(doctor::Args),
+}
+
+/// Runs the command of this process' arguments. Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[must_use]
+pub fn run() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
+    let result = match Cli::parse().command {
+        Command::Live(args) => live::run(&args),
+        Command::Agent(args) => agent::run(&args),
+        Command::Capture(args) => capture::run(&args),
+        Command::Doctor(args) => return doctor::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tracer: {error:#}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}

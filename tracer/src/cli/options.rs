@@ -1,0 +1,74 @@
+//! Flags that several commands share.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::{proto::metadata, session::Session, source::live::Options};
+
+/// Form of the data on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// What to trace.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// cgroup v2 directory to trace, with everything below it; can be given several times
+    /// [default: the kubepods directories below the cgroup2 mount]
+    #[arg(long = "cgroup", value_name = "DIR", env = "TRACER_CGROUP")]
+    cgroups: Vec<PathBuf>,
+    /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
+    #[arg(long = "metadata-address", value_name = "IP")]
+    metadata: Vec<IpAddr>,
+    /// Size of the kernel's ring buffer in KiB, a power of two
+    #[arg(long, value_name = "KIB", default_value_t = 8192, value_parser = parse_ring)]
+    ring_kib: u32,
+}
+
+impl Target {
+    /// What the source needs. `snap_length` is 0 unless packets are captured.
+    pub(super) fn options(&self, snap_length: u32) -> anyhow::Result<Options> {
+        let cgroups = if self.cgroups.is_empty() { default_cgroups()? } else { self.cgroups.clone() };
+        Ok(Options {
+            cgroups,
+            ring_bytes: self.ring_kib * 1024,
+            snap_length,
+            packet_ring_bytes: 16 << 20,
+            metadata: metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect(),
+        })
+    }
+}
+
+/// Where kubelets put their pods, by driver (`--cgroup-driver`) and distribution.
+const KUBEPODS: [&str; 4] = ["kubepods", "kubepods.slice", "kubelet/kubepods", "kubelet.slice/kubelet-kubepods.slice"];
+
+fn default_cgroups() -> anyhow::Result<Vec<PathBuf>> {
+    let mount = crate::source::live::cgroup::mount_point()
+        .ok_or_else(|| anyhow::anyhow!("cgroup2 is not mounted on this node, so there are no pods to trace; see `tracer doctor`"))?;
+    let found: Vec<PathBuf> = KUBEPODS.iter().map(|name| mount.join(name)).filter(|path| path.is_dir()).collect();
+    anyhow::ensure!(
+        !found.is_empty(),
+        "no kubepods directory below {}: give the cgroup to trace with --cgroup DIR",
+        mount.display()
+    );
+    Ok(found)
+}
+
+fn parse_ring(text: &str) -> Result<u32, String> {
+    let kib: u32 = text.parse().map_err(|_| format!("{text} is not a number of KiB"))?;
+    let allowed = (4..=1 << 20).contains(&kib) && kib.is_power_of_two();
+    allowed.then_some(kib).ok_or_else(|| format!("{kib} KiB is not a power of two from 4 to 1048576"))
+}
+
+/// Starts tracing and says so on standard error.
+pub(super) fn start(options: &Options) -> anyhow::Result<Session> {
+    let session = Session::start(options)?;
+    let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
+    eprintln!("tracer: ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source());
+    Ok(session)
+}

@@ -1,0 +1,209 @@
+//! Records in, settled requests out: wires flow, protocol, request and finding together. Pure: time comes in
+//! with the data, pods come from a [`Resolve`].
+
+mod exchange;
+mod metadata;
+mod pod;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use tracer_ebpf::{record::DatagramRecord, segment::Direction};
+
+pub use self::pod::PodState;
+use crate::{
+    clock::WallClock,
+    flow::{address, decode::Record},
+    pod::Pod,
+    proto::{dns, lookup},
+    request::{Attribution, Call, Request, Thread, totals::PodSummary},
+};
+
+/// Pods kept; records of further ones count to [`OVERFLOW_POD`].
+pub const POD_LIMIT: usize = 4096;
+/// UID of the pod that takes what is beyond [`POD_LIMIT`].
+pub const OVERFLOW_POD: &str = "~other";
+
+/// Tells which pod a cgroup belongs to.
+pub trait Resolve {
+    /// The pod of a cgroup v2 id. Never fails: an unknown id is a pod of its own.
+    fn resolve(&mut self, cgroup: u64) -> Pod;
+}
+
+/// What happened to a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEvent {
+    /// A connect ended: established or not, after so many nanoseconds.
+    Connect {
+        /// Whether the handshake ended.
+        established: bool,
+        /// From the first SYN, nanoseconds.
+        nanoseconds: u64,
+    },
+    /// The flow is closed.
+    Closed {
+        /// The peer sent RST.
+        reset_by_peer: bool,
+        /// The pod sent RST.
+        reset_by_pod: bool,
+        /// Smoothed round-trip time, microseconds.
+        srtt_us: u32,
+    },
+    /// The pod retransmitted segments.
+    Retransmits(u32),
+}
+
+/// Gets what settles, as it settles.
+pub trait Observer {
+    /// A request settled.
+    fn request(&mut self, request: &Request);
+    /// A call settled, after the requests it belongs to.
+    fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution);
+    /// A flow of the pod opened, failed, retransmitted or closed.
+    fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent);
+}
+
+/// Things that were seen and could not be used, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Records for exchanges that had settled.
+    pub late: u64,
+    /// Requests in flight that were given up at the cap.
+    pub abandoned: u64,
+    /// Exchanges in which the server spoke first.
+    pub unsolicited: u64,
+    /// Datagrams on port 53 that are not DNS.
+    pub malformed_dns: u64,
+    /// DNS answers that no query waited for.
+    pub unmatched_dns: u64,
+}
+
+/// The core.
+pub struct Engine<R> {
+    resolver: R,
+    pods: Vec<PodState>,
+    by_cgroup: FxHashMap<u64, usize>,
+    by_uid: FxHashMap<String, usize>,
+    metadata: metadata::Conversations,
+    retransmits: FxHashMap<u64, u32>,
+    clock: WallClock,
+    oddities: Oddities,
+}
+
+impl<R: Resolve> Engine<R> {
+    /// An engine that knows no pod yet.
+    pub fn new(resolver: R, clock: WallClock) -> Self {
+        Self {
+            resolver,
+            pods: Vec::new(),
+            by_cgroup: FxHashMap::default(),
+            by_uid: FxHashMap::default(),
+            metadata: metadata::Conversations::default(),
+            retransmits: FxHashMap::default(),
+            clock,
+            oddities: Oddities::default(),
+        }
+    }
+
+    /// Takes one record.
+    pub fn ingest(&mut self, record: Record<'_>, observer: &mut dyn Observer) {
+        match record {
+            Record::Flow(record) => self.flow(&record, observer),
+            Record::Datagram(record) => self.datagram(record),
+            Record::Payload(record) => self.metadata.ingest(record),
+        }
+    }
+
+    /// Moves time: everything emitted before `now` has been ingested.
+    pub fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
+        for pod in &mut self.pods {
+            pod.advance(now, observer);
+        }
+    }
+
+    /// Settles everything; `now` is the end of the tracing.
+    pub fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
+        for pod in &mut self.pods {
+            pod.finish(now, observer);
+        }
+    }
+
+    /// The sums and open findings of every pod, by name.
+    #[must_use]
+    pub fn summary(&self, now: u64) -> Vec<PodSummary> {
+        let mut pods: Vec<PodSummary> = self.pods.iter().map(|pod| pod.summary(now)).collect();
+        pods.retain(|p| p.totals.requests > 0 || p.totals.calls.iter().any(|c| c.count > 0));
+        pods.sort_by(|a, b| a.pod.cmp(&b.pod));
+        pods
+    }
+
+    /// What could not be used.
+    #[must_use]
+    pub fn oddities(&self) -> Oddities {
+        let mut all = self.oddities;
+        for pod in &self.pods {
+            all.late += pod.tracker.late;
+            all.abandoned += pod.tracker.abandoned;
+            all.unmatched_dns += pod.lookups.unmatched;
+        }
+        all
+    }
+
+    /// Replaces the clock's offset: the wall clock may be set while we run.
+    pub fn set_clock(&mut self, clock: WallClock) {
+        self.clock = clock;
+    }
+
+    fn pod(&mut self, cgroup: u64) -> Option<&mut PodState> {
+        let at = match self.by_cgroup.get(&cgroup) {
+            Some(at) => *at,
+            None => self.add_pod(cgroup),
+        };
+        self.pods.get_mut(at)
+    }
+
+    fn add_pod(&mut self, cgroup: u64) -> usize {
+        let mut pod = self.resolver.resolve(cgroup);
+        if self.pods.len() >= POD_LIMIT && !self.by_uid.contains_key(&pod.uid) {
+            pod = Pod { uid: OVERFLOW_POD.to_owned(), name: None };
+        }
+        let next = self.pods.len();
+        let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
+        if at == next {
+            self.pods.push(PodState::new(Arc::new(pod)));
+        }
+        if self.by_cgroup.len() >= 4 * POD_LIMIT {
+            self.by_cgroup.clear();
+        }
+        self.by_cgroup.insert(cgroup, at);
+        at
+    }
+
+    fn datagram(&mut self, record: &DatagramRecord) {
+        let client = record.remote_port == 53;
+        let length = (record.payload_length as usize).min(record.payload.len());
+        let Ok(message) = dns::Message::parse(record.payload.get(..length).unwrap_or_default()) else {
+            self.oddities.malformed_dns += 1;
+            return;
+        };
+        let outbound = record.direction == Direction::Egress as u8;
+        // A pod that answers on port 53 is a DNS server: its datagrams are not lookups of its own.
+        if !client || outbound == message.answer {
+            return;
+        }
+        let datagram = lookup::Datagram {
+            time: record.time,
+            local: (address(record.local), record.local_port).into(),
+            peer: (address(record.remote), record.remote_port).into(),
+            thread: Thread { thread: record.thread, process: record.process },
+            message,
+        };
+        if let Some(pod) = self.pod(record.cgroup) {
+            pod.dns(&datagram);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../engine_tests.rs"]
+mod tests;

@@ -1,0 +1,15 @@
+//! Network latency breakdowns per pod. The folders are in the order in which data flows: [`source`] reads
+//! records, [`flow`] and [`proto`] understand them, [`request`] ties calls to requests and splits the time,
+//! [`finding`] names causes, [`export`] and [`cli`] show it. [`engine`] wires the pure core together.
+
+pub mod cli;
+pub mod clock;
+pub mod engine;
+pub mod export;
+pub mod finding;
+pub mod flow;
+pub mod pod;
+pub mod proto;
+pub mod request;
+pub mod session;
+pub mod source;

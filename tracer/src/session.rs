@@ -1,0 +1,104 @@
+//! A running trace: source, engine and accounting together. The commands wait, tick and read it.
+
+use std::time::Duration;
+
+use tracer_ebpf::counter::Counter;
+
+use crate::{
+    engine::{Engine, Observer, Oddities},
+    flow::decode::decode,
+    pod::table::CgroupTable,
+    request::totals::{Accounting, Summary},
+    source::live::{self, LiveSource, Options, boot_time, cgroup, wall_clock},
+};
+
+/// How often the ring is drained. A wake-up past the ring's fill level comes in between.
+pub const TICK: Duration = Duration::from_millis(50);
+/// Records taken per tick before time moves on: more than a full ring holds.
+const RECORDS_PER_TICK: usize = 1 << 20;
+
+/// Source, engine and accounting.
+pub struct Session {
+    source: LiveSource,
+    engine: Engine<CgroupTable>,
+    consumed: u64,
+    malformed: u64,
+}
+
+impl Session {
+    /// Loads, attaches and begins.
+    ///
+    /// # Errors
+    /// As [`LiveSource::start`].
+    pub fn start(options: &Options) -> Result<Self, live::Error> {
+        let source = LiveSource::start(options)?;
+        let root = cgroup::mount_point().unwrap_or_else(|| "/sys/fs/cgroup".into());
+        let engine = Engine::new(CgroupTable::new(root), wall_clock());
+        Ok(Self { source, engine, consumed: 0, malformed: 0 })
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> &LiveSource {
+        &self.source
+    }
+
+    /// The source, to drain packets.
+    pub fn source_mut(&mut self) -> &mut LiveSource {
+        &mut self.source
+    }
+
+    /// Drains the ring and settles what can be settled.
+    pub fn tick(&mut self, observer: &mut dyn Observer) {
+        let now = boot_time();
+        self.engine.set_clock(wall_clock());
+        self.drain(observer);
+        self.engine.advance(now, observer);
+    }
+
+    /// Detaches, drains what is left and settles everything.
+    pub fn finish(&mut self, observer: &mut dyn Observer) {
+        self.source.detach();
+        self.drain(observer);
+        self.engine.finish(boot_time(), observer);
+    }
+
+    fn drain(&mut self, observer: &mut dyn Observer) {
+        let (engine, consumed, malformed) = (&mut self.engine, &mut self.consumed, &mut self.malformed);
+        self.source.drain_records(RECORDS_PER_TICK, |bytes| match decode(bytes) {
+            Ok(record) => {
+                *consumed += 1;
+                engine.ingest(record, observer);
+            }
+            Err(_) => *malformed += 1,
+        });
+    }
+
+    /// What the kernel emitted and what became of it. While traffic flows, `emitted` runs ahead by what is in
+    /// the ring; after [`Session::finish`] it is exact.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn accounting(&self) -> Result<Accounting, live::Error> {
+        let emitted = self.source.counter(Counter::Emitted)?;
+        let dropped = [
+            ("ring_full", self.source.counter(Counter::DroppedRingFull)?),
+            ("malformed", self.malformed),
+        ];
+        Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into() })
+    }
+
+    /// Sums, findings and accounting.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn summary(&self) -> Result<Summary, live::Error> {
+        Ok(Summary { pods: self.engine.summary(boot_time()), accounting: self.accounting()? })
+    }
+
+    /// What was seen and could not be used.
+    #[must_use]
+    pub fn oddities(&self) -> Oddities {
+        self.engine.oddities()
+    }
+}

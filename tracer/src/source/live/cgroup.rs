@@ -1,0 +1,75 @@
+//! The cgroup2 hierarchy of this node.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::Error;
+
+/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Where cgroup2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on a hybrid node.
+#[must_use]
+pub fn mount_point() -> Option<PathBuf> {
+    mount_point_in(&fs::read_to_string("/proc/self/mounts").ok()?)
+}
+
+fn mount_point_in(mounts: &str) -> Option<PathBuf> {
+    let fields = |line: &str| {
+        let mut fields = line.split(' ');
+        let (mount, kind) = (fields.nth(1)?.to_owned(), fields.next()?.to_owned());
+        Some((mount, kind))
+    };
+    let mount = mounts.lines().filter_map(fields).find(|(_, kind)| kind == "cgroup2")?.0;
+    Some(PathBuf::from(mount))
+}
+
+/// Opens the directories to trace, and checks that each is a cgroup v2.
+pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, Error> {
+    paths.iter().map(|path| Ok((path.clone(), open(path)?))).collect()
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    let fail = |reason: String| Error::Cgroup { path: path.to_owned(), reason };
+    let mount = mount_point().map_or_else(
+        || "cgroup2 is not mounted on this node: mount it, or boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
+        |mount| format!("give a directory below {}", mount.display()),
+    );
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => fail(format!("it does not exist; {mount}")),
+        _ => fail(format!("{error}; {mount}")),
+    })?;
+    let directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
+    if !directory || file_system(path) != Some(CGROUP2_MAGIC) {
+        return Err(fail(format!("it is not a cgroup v2 directory; {mount}")));
+    }
+    Ok(file)
+}
+
+fn file_system(path: &Path) -> Option<i64> {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+    let mut info = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `path` ends with a zero byte and `info` has room for the result, which is read on success only.
+    unsafe { (libc::statfs(path.as_ptr(), info.as_mut_ptr()) == 0).then(|| info.assume_init().f_type) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_mount_of_a_hybrid_node() {
+        let mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        assert_eq!(mount_point_in(mounts), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        assert_eq!(mount_point_in("proc /proc proc rw 0 0\n"), None);
+    }
+
+    #[test]
+    fn a_directory_elsewhere_is_no_cgroup() {
+        let error = open(Path::new("/proc")).unwrap_err().to_string();
+        assert!(error.contains("/proc") && error.contains("not a cgroup v2 directory"), "{error}");
+    }
+}
