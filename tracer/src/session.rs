@@ -1,13 +1,14 @@
 //! A running trace: source, engine and accounting together. The commands wait, tick and read it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tracer_ebpf::counter::Counter;
 
 use crate::{
     engine::{Engine, Observer, Oddities},
+    finding::Finding,
     flow::decode::decode,
-    pod::table::CgroupTable,
+    pod::{Pod, table::CgroupTable},
     request::totals::{Accounting, Summary},
     source::live::{self, LiveSource, Options, boot_time, cgroup, wall_clock},
 };
@@ -94,6 +95,17 @@ impl Session {
     /// When the counters cannot be read.
     pub fn summary(&self) -> Result<Summary, live::Error> {
         Ok(Summary { pods: self.engine.summary(boot_time()), accounting: self.accounting()? })
+    }
+
+    /// The open findings of every pod.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.engine.findings(boot_time())
+    }
+
+    /// The pod of a cgroup.
+    pub fn pod(&mut self, cgroup: u64) -> Arc<Pod> {
+        self.engine.resolve(cgroup)
     }
 
     /// What was seen and could not be used.

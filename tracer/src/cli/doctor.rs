@@ -1,4 +1,135 @@
-//! Placeholder.
+//! `tracer doctor`: what this node supports and what is missing.
+
+use std::{fmt::Write as _, fs, path::PathBuf, process::ExitCode};
+
+use serde::Serialize;
+
+use super::{
+    FAILURE,
+    options::{Output, Target},
+};
+use crate::source::live::{LiveSource, ThreadSource, cgroup};
+
+/// Arguments of `tracer doctor`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) fn run(_args: &Args) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub(super) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Tracing works with less.
+    Reduced,
+    /// Tracing does not work.
+    Missing,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+/// Runs every check and prints them; fails when one says that tracing does not work.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let (cgroups, targets) = target_cgroups(&args.target);
+    let checks = [kernel(), jit(), cgroup2(), cgroups, programs(args, targets), statistics()];
+    match args.output {
+        Output::Table => print!("{}", table(&checks)),
+        Output::Json => println!("{:#}", serde_json::json!({ "checks": checks })),
+    }
+    let broken = checks.iter().any(|check| check.verdict == Verdict::Missing);
+    if broken { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS }
+}
+
+fn table(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Reduced => "reduced",
+            Verdict::Missing => "MISSING",
+        };
+        let _ = writeln!(text, "{verdict:<8} {:<18} {}", check.check, check.detail);
+    }
+    text
+}
+
+fn kernel() -> Check {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let number = |text: Option<&str>| text.and_then(|t| t.parse::<u32>().ok()).unwrap_or(0);
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    let version = (number(parts.next()), number(parts.next()));
+    let supported = version >= (5, 10);
+    let verdict = if supported { Verdict::Ok } else { Verdict::Missing };
+    let need = if supported { "" } else { "; Linux 5.10 or newer is needed" };
+    Check { check: "kernel", verdict, detail: format!("{release}{need}") }
+}
+
+fn jit() -> Check {
+    let on = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|text| text.trim() != "0");
+    let (verdict, detail) = if on {
+        (Verdict::Ok, "BPF programs are compiled".to_owned())
+    } else {
+        (Verdict::Reduced, "BPF programs are interpreted and cost more: set net.core.bpf_jit_enable=1".to_owned())
+    };
+    Check { check: "bpf jit", verdict, detail }
+}
+
+fn cgroup2() -> Check {
+    let (verdict, detail) = match cgroup::mount_point() {
+        Some(mount) => (Verdict::Ok, format!("mounted at {}", mount.display())),
+        None => (
+            Verdict::Missing,
+            "not mounted: on pure cgroup v1 sockets have no pod; boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
+        ),
+    };
+    Check { check: "cgroup2", verdict, detail }
+}
+
+fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
+    match target.options(0) {
+        Ok(options) => {
+            let names: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
+            (Check { check: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") }, options.cgroups)
+        }
+        Err(error) => {
+            (Check { check: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") }, Vec::new())
+        }
+    }
+}
+
+/// Loads and attaches for real, and lets go at once.
+fn programs(args: &Args, cgroups: Vec<PathBuf>) -> Check {
+    let check = "bpf programs";
+    let started = args.target.options_for(cgroups.clone(), 0);
+    match LiveSource::start(&started) {
+        Ok(source) => {
+            let attached = if cgroups.is_empty() { "load" } else { "load and attach" };
+            let threads = source.thread_source();
+            let verdict = if threads == ThreadSource::None { Verdict::Reduced } else { Verdict::Ok };
+            Check { check, verdict, detail: format!("{attached}; threads {threads}") }
+        }
+        Err(error) => Check { check, verdict: Verdict::Missing, detail: error.to_string() },
+    }
+}
+
+fn statistics() -> Check {
+    let on = fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.trim() == "1");
+    let detail = if on {
+        "counted (kernel.bpf_stats_enabled=1); costs two clock reads per run"
+    } else {
+        "not counted; kernel.bpf_stats_enabled=1 turns tracer_bpf_program_* on"
+    };
+    Check { check: "run-time statistics", verdict: Verdict::Ok, detail: detail.to_owned() }
+}

@@ -34,13 +34,18 @@ impl Target {
     /// What the source needs. `snap_length` is 0 unless packets are captured.
     pub(super) fn options(&self, snap_length: u32) -> anyhow::Result<Options> {
         let cgroups = if self.cgroups.is_empty() { default_cgroups()? } else { self.cgroups.clone() };
-        Ok(Options {
+        Ok(self.options_for(cgroups, snap_length))
+    }
+
+    /// As [`Target::options`], for these cgroups.
+    pub(super) fn options_for(&self, cgroups: Vec<PathBuf>, snap_length: u32) -> Options {
+        Options {
             cgroups,
             ring_bytes: self.ring_kib * 1024,
             snap_length,
             packet_ring_bytes: 16 << 20,
             metadata: metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect(),
-        })
+        }
     }
 }
 

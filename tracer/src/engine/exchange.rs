@@ -36,7 +36,8 @@ impl<R: Resolve> Engine<R> {
         let end = if established { record.established } else { record.emitted };
         let Some(pod) = self.pod(record.cgroup) else { return };
         let nanoseconds = end.saturating_sub(record.opened);
-        observer.flow(&pod.pod, FlowEvent::Connect { established, nanoseconds });
+        let refused = !established && record.flags & flow_flag::RESET_IN != 0;
+        observer.flow(&pod.pod, FlowEvent::Connect { established, refused, nanoseconds });
         let metadata = record.flags & flow_flag::METADATA != 0;
         let what = if metadata {
             What::Metadata(MetadataCall {

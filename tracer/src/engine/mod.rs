@@ -13,6 +13,7 @@ use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 pub use self::pod::PodState;
 use crate::{
     clock::WallClock,
+    finding::Finding,
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
@@ -33,10 +34,12 @@ pub trait Resolve {
 /// What happened to a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowEvent {
-    /// A connect ended: established or not, after so many nanoseconds.
+    /// A connect ended.
     Connect {
         /// Whether the handshake ended.
         established: bool,
+        /// Whether the peer answered with a reset.
+        refused: bool,
         /// From the first SYN, nanoseconds.
         nanoseconds: u64,
     },
@@ -135,6 +138,21 @@ impl<R: Resolve> Engine<R> {
         pods.retain(|p| p.totals.requests > 0 || p.totals.calls.iter().any(|c| c.count > 0));
         pods.sort_by(|a, b| a.pod.cmp(&b.pod));
         pods
+    }
+
+    /// The open findings of every pod.
+    #[must_use]
+    pub fn findings(&self, now: u64) -> Vec<Finding> {
+        self.pods.iter().flat_map(|pod| pod.findings(now)).collect()
+    }
+
+    /// The pod of a cgroup, known from now on.
+    pub fn resolve(&mut self, cgroup: u64) -> Arc<Pod> {
+        let at = match self.by_cgroup.get(&cgroup) {
+            Some(at) => *at,
+            None => self.add_pod(cgroup),
+        };
+        Arc::clone(&self.pods[at].pod)
     }
 
     /// What could not be used.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::{
-    finding::Watch,
+    finding::{Finding, Watch},
     pod::Pod,
     proto::lookup::{Datagram, Ended, Lookups},
     request::{
@@ -61,7 +61,11 @@ impl PodState {
     }
 
     pub(super) fn summary(&self, now: u64) -> PodSummary {
-        PodSummary { pod: Arc::clone(&self.pod), totals: self.totals, findings: self.watch.findings(now) }
+        PodSummary { pod: Arc::clone(&self.pod), totals: self.totals, findings: self.findings(now) }
+    }
+
+    pub(super) fn findings(&self, now: u64) -> Vec<Finding> {
+        self.watch.findings(now)
     }
 
     fn lookup(&mut self, ended: Ended, now: u64) {

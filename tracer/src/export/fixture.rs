@@ -14,7 +14,7 @@ use crate::{
         metadata::{MetadataCall, Step},
     },
     request::{
-        Attribution, AttributedCall, Call, CallKind, Marks, Request, Stages, Thread, What,
+        AttributedCall, Attribution, Call, CallKind, Marks, Request, Stages, Thread, What,
         totals::{Accounting, PodSummary, Summary, Totals},
     },
 };
@@ -92,7 +92,8 @@ pub(super) fn attributed(call: Call, attribution: Attribution, requests: u32) ->
 /// Four calls one after the other: 105.23 ms of which the metadata service takes 86.
 pub(super) fn calls() -> Vec<AttributedCall> {
     let role = metadata(Step::RoleList, "GET /latest/meta-data/iam/security-credentials/");
-    let credentials = metadata(Step::Credentials, "GET /latest/meta-data/iam/security-credentials/backend-role");
+    let credentials =
+        metadata(Step::Credentials, "GET /latest/meta-data/iam/security-credentials/backend-role");
     let search = What::Http1(http("GET /items/_search?token=s3cr3t HTTP/1.1", "HTTP/1.1 200 OK"));
     vec![
         attributed(
@@ -105,7 +106,11 @@ pub(super) fn calls() -> Vec<AttributedCall> {
             Attribution::Thread,
             1,
         ),
-        attributed(call(CallKind::Dns, 86_600_000, 150_000, "10.96.0.10:53", lookup()), Attribution::Shared, 3),
+        attributed(
+            call(CallKind::Dns, 86_600_000, 150_000, "10.96.0.10:53", lookup()),
+            Attribution::Shared,
+            3,
+        ),
         attributed(
             call(CallKind::Upstream, 86_800_000, 18_200_000, "10.0.1.9:9200", search),
             Attribution::Exclusive,
@@ -159,9 +164,10 @@ pub(super) fn finding() -> Finding {
             ("lifetime_seconds", Value::Seconds(900.0)),
             ("share", Value::Share(0.8183)),
         ],
-        explanation: "Every request asks the metadata service for credentials: they live 900 s, and SDKs that \
+        explanation:
+            "Every request asks the metadata service for credentials: they live 900 s, and SDKs that \
                       refresh at 900 s or less never cache them."
-            .into(),
+                .into(),
         remedy: "Let the credentials live longer than the SDK's refresh threshold.".into(),
     }
 }

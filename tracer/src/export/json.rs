@@ -9,8 +9,9 @@ use super::text;
 use crate::clock::WallClock;
 use crate::{
     finding::{Finding, Value},
+    proto::http1::Exchange,
     request::{
-        Attribution, AttributedCall, CallKind, Request, Stages,
+        AttributedCall, Attribution, CallKind, Request, Stages,
         totals::{PodSummary, Summary},
     },
 };
@@ -89,9 +90,9 @@ pub fn request_line(request: &Request, clock: &WallClock) -> String {
         time_unix_ns: clock.unix_ns(t0),
         flow: request.flow,
         number: request.number,
-        method: http.and_then(|http| http.method()),
-        path: http.and_then(|http| http.path()).map(|path| path.to_string()),
-        status: http.and_then(|http| http.status()),
+        method: http.and_then(Exchange::method),
+        path: http.and_then(Exchange::path).map(|path| path.to_string()),
+        status: http.and_then(Exchange::status),
         local: request.transport.local,
         peer: request.transport.peer,
         total_ns: request.total(),

@@ -76,7 +76,7 @@ fn mask_request_line(line: &mut [u8]) -> bool {
         return false;
     };
     let begin = method.len() + 1;
-    let Some(end) = line.len().checked_sub(b" HTTP/1.1".len()).filter(|end| *end >= begin) else {
+    let Some(end) = line.len().checked_sub(b" HTTP/1.1".len()).filter(|end| *end > begin) else {
         return false;
     };
     if line[begin - 1] != b' ' || !matches!(&line[end..], b" HTTP/1.1" | b" HTTP/1.0") {
@@ -85,7 +85,9 @@ fn mask_request_line(line: &mut [u8]) -> bool {
     let target = &line[begin..end];
     let harmless = match target.first() {
         // A path, up to its query or parameters.
-        Some(b'/') => target.iter().take_while(|byte| byte.is_ascii_graphic() && !b"?#;".contains(byte)).count(),
+        Some(b'/') => {
+            target.iter().take_while(|byte| byte.is_ascii_graphic() && !b"?#;".contains(byte)).count()
+        }
         _ if target == b"*" => 1,
         // An authority or a whole URL may hold a password.
         _ => 0,
@@ -164,8 +166,9 @@ impl Chunk {
         let extension = text.get(digits).is_none_or(|byte| matches!(byte, b';' | b' '));
         let start = line.end + 2;
         let next = if size == 0 { start } else { start + size + 2 };
-        let closed = size == 0 || body.len() < next || &body[start + size..next] == b"\r\n";
-        let end = (start + size).min(body.len());
-        (crlf && extension && closed).then_some(Self { digits, data: start..end, next: next.min(body.len()) })
+        let cut = body.len() < next;
+        let closed = size == 0 || cut || &body[start + size..next] == b"\r\n";
+        let data = if cut { start..body.len() } else { start..start + size };
+        (crlf && extension && closed).then_some(Self { digits, data, next: next.min(body.len()) })
     }
 }

@@ -122,7 +122,8 @@ fn write_accounting(table: &mut String, accounting: &Accounting) {
     if accounting.is_partial() {
         let reasons = accounting.dropped.iter().filter(|(_, lost)| **lost > 0);
         let reasons: Vec<_> = reasons.map(|(reason, lost)| format!("{reason} {lost}")).collect();
-        let _ = writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({})", reasons.join(", "));
+        let _ =
+            writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({})", reasons.join(", "));
     }
 }
 

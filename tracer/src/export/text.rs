@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::{
     finding::Value,
-    request::{Attribution, AttributedCall, Call, Marks, Request, Stages, What},
+    proto::{http1::Exchange, lookup::Lookup},
+    request::{AttributedCall, Attribution, Call, Marks, Request, Stages, What},
 };
 
 /// Hundredths of a millisecond: the precision of times for people.
@@ -50,7 +51,10 @@ pub(super) fn apportion(parts: [u64; 7], whole: u64) -> [u64; 7] {
 pub(super) fn stage_list(stages: &Stages) -> Vec<String> {
     let split = apportion(stages.values(), round(stages.total(), TICK));
     let named = Stages::NAMES.iter().zip(stages.values()).zip(split);
-    named.filter(|((_, exact), _)| *exact > 0).map(|((name, _), part)| format!("{name} {}", ticks(part))).collect()
+    named
+        .filter(|((_, exact), _)| *exact > 0)
+        .map(|((name, _), part)| format!("{name} {}", ticks(part)))
+        .collect()
 }
 
 /// Without control characters: names come from the network and from paths.
@@ -100,7 +104,7 @@ pub(super) fn title(request: &Request) -> String {
 
 /// How a request ended.
 pub(super) fn outcome(request: &Request) -> String {
-    match request.http.as_ref().and_then(|http| http.status()) {
+    match request.http.as_ref().and_then(Exchange::status) {
         Some(status) => status.to_string(),
         None if request.marks.has(Marks::UNANSWERED) => "no answer".to_owned(),
         None => "answered".to_owned(),
@@ -124,17 +128,7 @@ pub(super) fn what(call: &Call) -> String {
 pub(super) fn detail(call: &Call) -> String {
     let what = what(call);
     let mut text = match &call.what {
-        What::Dns(lookup) => {
-            let nxdomain = lookup.rcodes.iter().filter(|rcode| **rcode == NXDOMAIN).count();
-            let mut text = format!("{what} {}", count(lookup.queries.into(), "query", "queries"));
-            if nxdomain > 0 {
-                text += &format!(", {nxdomain} NXDOMAIN");
-            }
-            if lookup.timeouts > 0 {
-                text += &format!(", {}", count(lookup.timeouts.into(), "timeout", "timeouts"));
-            }
-            return printable(text.trim_start()).into_owned();
-        }
+        What::Dns(lookup) => return printable(&dns(lookup)).into_owned(),
         What::Metadata(metadata) => with_status(format!("{} {what}", metadata.step.name()), metadata.status),
         What::Http1(http) => with_status(what, http.status()),
         What::Connect { .. } | What::Opaque => call.peer.to_string(),
@@ -143,6 +137,15 @@ pub(super) fn detail(call: &Call) -> String {
         text += " (no answer)";
     }
     printable(text.trim()).into_owned()
+}
+
+fn dns(lookup: &Lookup) -> String {
+    let queries = count(lookup.queries.into(), "query", "queries");
+    let nxdomain = lookup.rcodes.iter().map(|rcode| u64::from(*rcode == NXDOMAIN)).sum::<u64>();
+    let nxdomain = (nxdomain > 0).then(|| format!("{nxdomain} NXDOMAIN"));
+    let timeouts = (lookup.timeouts > 0).then(|| count(lookup.timeouts.into(), "timeout", "timeouts"));
+    let parts: Vec<_> = [Some(queries), nxdomain, timeouts].into_iter().flatten().collect();
+    format!("{} {}", lookup.name, parts.join(", ")).trim_start().to_owned()
 }
 
 fn with_status(what: String, status: Option<u16>) -> String {
@@ -155,7 +158,11 @@ fn with_status(what: String, status: Option<u16>) -> String {
 /// How a call was tied to its request; with the share when several requests share it.
 pub(super) fn attribution(call: &AttributedCall) -> String {
     let name = call.attribution.name();
-    if call.attribution == Attribution::Shared { format!("{name} 1/{}", call.requests) } else { name.to_owned() }
+    if call.attribution == Attribution::Shared {
+        format!("{name} 1/{}", call.requests)
+    } else {
+        name.to_owned()
+    }
 }
 
 /// A number with its noun.

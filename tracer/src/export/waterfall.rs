@@ -19,7 +19,7 @@ const CALL_LIMIT: usize = 40;
 #[must_use]
 pub fn waterfall(request: &Request, clock: &WallClock) -> String {
     let scale = Scale::of(request);
-    let mut lines = header(request, clock);
+    let mut lines = header(request, *clock);
     let end = format!("{} ms", text::milliseconds(request.total()));
     let _ = writeln!(
         lines,
@@ -42,10 +42,10 @@ pub fn waterfall(request: &Request, clock: &WallClock) -> String {
     lines
 }
 
-fn header(request: &Request, clock: &WallClock) -> String {
+fn header(request: &Request, clock: WallClock) -> String {
     let unix_ns = clock.unix_ns(request.messages.request_first);
     let time = jiff::Timestamp::from_nanosecond(unix_ns.into()).unwrap_or_default();
-    let marks: String = request.marks.names().map(|mark| format!(", {mark}")).collect();
+    let marks: String = request.marks.names().flat_map(|mark| [", ", mark]).collect();
     format!(
         "{} → {}, {} ms\n  pod {}, {time:.6}, {} → {}{marks}\n",
         text::title(request),
@@ -76,7 +76,8 @@ impl Scale {
     /// A bar over the intervals: a column is full when they cover half of it; the first is never empty.
     fn bar(&self, intervals: &[(u64, u64)]) -> String {
         let total = u128::from(self.t3 - self.t0);
-        let edge = |column: u32| self.t0 + u64::try_from(total * u128::from(column) / u128::from(BAR)).unwrap_or(0);
+        let edge =
+            |column: u32| self.t0 + u64::try_from(total * u128::from(column) / u128::from(BAR)).unwrap_or(0);
         let mut bar: Vec<char> = (0..BAR)
             .map(|column| {
                 let (from, to) = (edge(column), edge(column + 1));
@@ -137,7 +138,8 @@ impl Row {
 
 fn rows(request: &Request, scale: &Scale) -> Vec<Row> {
     let stages = &request.stages;
-    let mut rows: Vec<Row> = request.calls.iter().take(CALL_LIMIT).map(|call| call_row(call, scale)).collect();
+    let mut rows: Vec<Row> =
+        request.calls.iter().take(CALL_LIMIT).map(|call| call_row(call, scale)).collect();
     let gaps = scale.gaps(&request.calls);
     for (stage, duration, intervals) in [
         ("receive", stages.receive, vec![(scale.t0, scale.t1)]),
@@ -148,7 +150,15 @@ fn rows(request: &Request, scale: &Scale) -> Vec<Row> {
         let offset = start.saturating_sub(scale.t0);
         let bar = scale.bar(&intervals);
         if duration > 0 {
-            rows.push(Row { start, offset, duration, bar, stage, attribution: String::new(), what: String::new() });
+            rows.push(Row {
+                start,
+                offset,
+                duration,
+                bar,
+                stage,
+                attribution: String::new(),
+                what: String::new(),
+            });
         }
     }
     rows.sort_by_key(|row| row.start);

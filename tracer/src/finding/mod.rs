@@ -11,6 +11,9 @@ use crate::{
     request::{Call, Request},
 };
 
+/// Identifier of every finding that there is.
+pub const IDS: [&str; 2] = [metadata_credentials::ID, dns_search::ID];
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -70,7 +73,8 @@ pub struct Finding {
     pub remedy: String,
 }
 
-/// One kind of finding about one pod. A new one is a file with this trait and a line in [`Watch::new`].
+/// One kind of finding about one pod. A new one is a file with this trait, a line in
+/// [`IDS`] and one in [`Watch::new`].
 trait Detector: Send {
     /// Sees a settled request.
     fn request(&mut self, request: &Request);
@@ -83,14 +87,14 @@ trait Detector: Send {
 /// Every detector of one pod.
 pub struct Watch {
     pod: Arc<Pod>,
-    detectors: [Box<dyn Detector>; 2],
+    detectors: [Box<dyn Detector>; IDS.len()],
 }
 
 impl Watch {
     /// Watches a pod.
     #[must_use]
     pub fn new(pod: Arc<Pod>) -> Self {
-        let detectors: [Box<dyn Detector>; 2] =
+        let detectors: [Box<dyn Detector>; IDS.len()] =
             [Box::<metadata_credentials::Watcher>::default(), Box::<dns_search::Watcher>::default()];
         Self { pod, detectors }
     }
