@@ -1,0 +1,160 @@
+//! The JSON that programs read: the summary of `--output json` and the agent's API, and request lines.
+
+use std::net::SocketAddr;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value as Json, json};
+
+use super::{clock::WallClock, text};
+use crate::{
+    finding::{Finding, Value},
+    proto::http1::Exchange,
+    request::{
+        AttributedCall, Attribution, CallKind, Request, Stages,
+        totals::{PodSummary, Summary},
+    },
+};
+
+/// The summary; times in seconds, and a pod's stages add up to its total to the nanosecond.
+#[must_use]
+pub fn summary(summary: &Summary) -> Json {
+    let accounting = &summary.accounting;
+    json!({
+        "pods": summary.pods.iter().map(pod).collect::<Vec<_>>(),
+        "accounting": {
+            "emitted": accounting.emitted,
+            "consumed": accounting.consumed,
+            "dropped": accounting.dropped,
+        },
+        "partial": accounting.is_partial(),
+    })
+}
+
+fn pod(summary: &PodSummary) -> Json {
+    let totals = &summary.totals;
+    let stages = Stages::NAMES.into_iter().zip(totals.stages.values().map(seconds));
+    let attribution = Attribution::ALL.map(Attribution::name).into_iter().zip(totals.attribution);
+    let calls = CallKind::ALL.into_iter().zip(totals.calls);
+    let calls = calls.map(|(kind, total)| {
+        (kind.name(), json!({ "count": total.count, "seconds": seconds(total.nanoseconds) }))
+    });
+    json!({
+        "pod": summary.pod.to_string(),
+        "requests": totals.requests,
+        "total_seconds": seconds(totals.stages.total()),
+        "stages": object(stages),
+        "attribution": object(attribution),
+        "calls": object(calls),
+        "findings": summary.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Json {
+    json!({
+        "id": finding.id,
+        "severity": finding.severity.name(),
+        "subject": finding.subject.to_string(),
+        "evidence": object(finding.evidence.iter().map(|(name, value)| (*name, evidence(value)))),
+        "explanation": finding.explanation,
+        "remedy": finding.remedy,
+    })
+}
+
+fn evidence(value: &Value) -> Json {
+    match value {
+        Value::Count(number) => json!(number),
+        Value::Seconds(number) | Value::Share(number) | Value::Number(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::List(texts) => json!(texts),
+    }
+}
+
+fn object<V: Into<Json>>(members: impl Iterator<Item = (&'static str, V)>) -> Map<String, Json> {
+    members.map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact to the nanosecond below 2^53 ns, 104 days")]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+/// A settled request as one line of JSON, without a newline.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "a line has text keys and no value that JSON lacks")]
+pub fn request_line(request: &Request, clock: &WallClock) -> String {
+    let t0 = request.messages.request_first;
+    let http = request.http.as_ref();
+    let line = Line {
+        pod: request.pod.to_string(),
+        time_unix_ns: clock.unix_ns(t0),
+        flow: request.flow,
+        number: request.number,
+        method: http.and_then(Exchange::method),
+        path: http.and_then(Exchange::path).map(|path| path.to_string()),
+        status: http.and_then(Exchange::status),
+        local: request.transport.local,
+        peer: request.transport.peer,
+        total_ns: request.total(),
+        stages_ns: StagesNs(&request.stages),
+        calls: request.calls.iter().map(|call| CallLine::of(call, t0)).collect(),
+        marks: request.marks.names().collect(),
+    };
+    serde_json::to_string(&line).expect("a line of text and numbers is JSON")
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    pod: String,
+    time_unix_ns: u64,
+    flow: u64,
+    number: u32,
+    method: Option<&'a str>,
+    path: Option<String>,
+    status: Option<u16>,
+    local: SocketAddr,
+    peer: SocketAddr,
+    total_ns: u64,
+    stages_ns: StagesNs<'a>,
+    calls: Vec<CallLine>,
+    marks: Vec<&'static str>,
+}
+
+struct StagesNs<'a>(&'a Stages);
+
+impl Serialize for StagesNs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Stages::NAMES.into_iter().zip(self.0.values()))
+    }
+}
+
+#[derive(Serialize)]
+struct CallLine {
+    kind: &'static str,
+    attribution: &'static str,
+    share: f64,
+    start_ns: i64,
+    duration_ns: u64,
+    local: SocketAddr,
+    peer: SocketAddr,
+    what: String,
+}
+
+impl CallLine {
+    fn of(attributed: &AttributedCall, t0: u64) -> Self {
+        let call = &attributed.call;
+        Self {
+            kind: call.kind.name(),
+            attribution: attributed.attribution.name(),
+            share: 1.0 / f64::from(attributed.requests.max(1)),
+            start_ns: call.start.wrapping_sub(t0).cast_signed(),
+            duration_ns: call.end.saturating_sub(call.start),
+            local: call.local,
+            peer: call.peer,
+            what: text::what(call),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;
