@@ -1,8 +1,11 @@
 //! What leaves the process: summaries and request lines as JSON, tables and waterfalls as text, Prometheus
 //! metrics, and pcapng. Nothing here reads a clock or opens a file: values come in, text and bytes go out.
 pub mod clock;
+pub mod comment;
 pub mod json;
+pub mod table;
 mod text;
+pub mod waterfall;
 
 #[cfg(test)]
 mod fixture;

@@ -1,0 +1,132 @@
+//! The breakdown per pod as text.
+
+use std::fmt::Write as _;
+
+use super::text;
+use crate::{
+    finding::Finding,
+    request::{
+        Attribution, CallKind, Stages,
+        totals::{Accounting, PodSummary, Summary, Totals},
+    },
+};
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+/// Where the texts of a finding begin.
+const FINDING_COLUMN: usize = 14;
+/// Thousandths of the total that one column of a bar stands for.
+const PER_COLUMN: u64 = 20;
+
+/// Per pod: requests, mean and share of each stage, calls and findings; then what tracer itself lost.
+#[must_use]
+pub fn breakdown(summary: &Summary) -> String {
+    let mut table = String::new();
+    if summary.pods.is_empty() {
+        table += "no request and no call was seen\n\n";
+    }
+    for pod in &summary.pods {
+        write_pod(&mut table, pod);
+    }
+    write_accounting(&mut table, &summary.accounting);
+    table
+}
+
+fn write_pod(table: &mut String, summary: &PodSummary) {
+    let totals = &summary.totals;
+    let pod = summary.pod.to_string();
+    let pod = text::printable(&pod);
+    if totals.requests == 0 {
+        let _ = writeln!(table, "pod {pod}: no requests\n");
+    } else {
+        let mean = text::round(totals.stages.total(), totals.requests);
+        let requests = text::count(totals.requests, "request", "requests");
+        let _ = writeln!(table, "pod {pod}: {requests}, mean {} ms\n", text::milliseconds(mean));
+        write_stages(table, totals);
+    }
+    let _ = writeln!(table, "  calls       {}", calls(totals));
+    let attributed = Attribution::ALL.iter().zip(totals.attribution);
+    let attributed: Vec<_> = attributed.map(|(name, count)| format!("{} {count}", name.name())).collect();
+    let _ = writeln!(table, "  attributed  {}\n", attributed.join(", "));
+    for finding in &summary.findings {
+        write_finding(table, finding);
+    }
+}
+
+/// Means and shares are rounded so that they add up to what the last line says.
+fn write_stages(table: &mut String, totals: &Totals) {
+    let stages = totals.stages.values();
+    let mean = text::round(text::round(totals.stages.total(), totals.requests), text::TICK);
+    let means = text::apportion(stages, mean);
+    let shares = text::apportion(stages, if totals.stages.total() == 0 { 0 } else { 1_000 });
+    let _ = writeln!(table, "  stage      mean ms    share");
+    for ((name, mean), share) in Stages::NAMES.iter().zip(means).zip(shares) {
+        let bar: String = (0..text::round(share, PER_COLUMN)).map(|_| '█').collect();
+        let row = format!("  {name:<8} {:>9}  {:>5} %  {bar}", text::ticks(mean), tenths(share));
+        let _ = writeln!(table, "{}", row.trim_end());
+    }
+    let whole = tenths(shares.iter().sum());
+    let _ = writeln!(table, "  {:<8} {:>9}  {whole:>5} %\n", "total", text::ticks(mean));
+}
+
+fn tenths(thousandths: u64) -> String {
+    format!("{}.{}", thousandths / 10, thousandths % 10)
+}
+
+fn calls(totals: &Totals) -> String {
+    let made = CallKind::ALL.iter().zip(totals.calls).filter(|(_, total)| total.count > 0);
+    let texts: Vec<_> = made
+        .map(|(kind, total)| {
+            let mean = text::milliseconds(text::round(total.nanoseconds, total.count));
+            format!("{} {} (mean {mean} ms)", kind.name(), total.count)
+        })
+        .collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}
+
+fn write_finding(table: &mut String, finding: &Finding) {
+    let subject = finding.subject.to_string();
+    let _ = writeln!(
+        table,
+        "  finding {} ({}) of pod {}",
+        finding.id,
+        finding.severity.name(),
+        text::printable(&subject)
+    );
+    write_block(table, "because", &finding.explanation);
+    for (index, (name, value)) in finding.evidence.iter().enumerate() {
+        let label = if index == 0 { "evidence" } else { "" };
+        // The unit stands with the value.
+        let name = name.trim_end_matches("_seconds").replace('_', " ");
+        write_block(table, label, &format!("{name}: {}", text::value(value)));
+    }
+    write_block(table, "remedy", &finding.remedy);
+    table.push('\n');
+}
+
+/// A text in the column right of its label.
+fn write_block(table: &mut String, label: &str, text: &str) {
+    for (index, line) in text::wrap(&text::printable(text), WIDTH - FINDING_COLUMN).iter().enumerate() {
+        let label = if index == 0 { label } else { "" };
+        let _ = writeln!(table, "    {label:<width$}{line}", width = FINDING_COLUMN - 4);
+    }
+}
+
+fn write_accounting(table: &mut String, accounting: &Accounting) {
+    let dropped: u64 = accounting.dropped.values().sum();
+    let _ = writeln!(
+        table,
+        "events: {} emitted = {} consumed + {dropped} dropped",
+        accounting.emitted, accounting.consumed
+    );
+    if accounting.is_partial() {
+        let reasons = accounting.dropped.iter().filter(|(_, lost)| **lost > 0);
+        let reasons: Vec<_> = reasons.map(|(reason, lost)| format!("{reason} {lost}")).collect();
+        let _ =
+            writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({})", reasons.join(", "));
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
