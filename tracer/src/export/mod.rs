@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod comment;
 pub mod json;
+pub mod mask;
+mod mask_http;
 pub mod table;
 mod text;
 pub mod waterfall;
