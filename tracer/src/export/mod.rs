@@ -5,6 +5,7 @@ pub mod comment;
 pub mod json;
 pub mod mask;
 mod mask_http;
+pub mod pcapng;
 pub mod table;
 mod text;
 pub mod waterfall;
