@@ -1,0 +1,66 @@
+//! What tracer says about itself.
+
+use prometheus::{CounterVec, IntCounter, IntCounterVec, Result};
+
+use super::maker::{Maker, seconds};
+use crate::request::totals::Accounting;
+
+pub(super) struct Families {
+    /// Observations that went to `~other`.
+    pub(super) overflow: IntCounter,
+    emitted: IntCounter,
+    consumed: IntCounter,
+    dropped: IntCounterVec,
+    program_run: CounterVec,
+    program_runs: IntCounterVec,
+}
+
+impl Families {
+    pub(super) fn new(make: &Maker<'_>) -> Result<Self> {
+        let build = make.gauge("tracer_build_info", "Always 1; the labels say what runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Ok(Self {
+            overflow: make.counter(
+                "tracer_metrics_overflow_total",
+                "Observations counted for pod=\"~other\", because too many pods have series.",
+            )?,
+            emitted: make.counter("tracer_events_emitted_total", "Records that the BPF programs made.")?,
+            consumed: make
+                .counter("tracer_events_consumed_total", "Records that were read and understood.")?,
+            dropped: make.counters(
+                "tracer_events_dropped_total",
+                "Records that were lost, by reason; emitted = consumed + dropped.",
+                &["reason"],
+            )?,
+            program_run: make.seconds(
+                "tracer_bpf_program_run_seconds_total",
+                "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
+                &["program"],
+            )?,
+            program_runs: make.counters(
+                "tracer_bpf_program_runs_total",
+                "Runs of a BPF program; grows while kernel.bpf_stats_enabled is 1.",
+                &["program"],
+            )?,
+        })
+    }
+
+    pub(super) fn accounting(&self, accounting: &Accounting) {
+        raise(&self.emitted, accounting.emitted);
+        raise(&self.consumed, accounting.consumed);
+        for (reason, lost) in &accounting.dropped {
+            raise(&self.dropped.with_label_values(&[*reason]), *lost);
+        }
+    }
+
+    pub(super) fn program(&self, name: &str, run_nanoseconds: u64, runs: u64) {
+        let run = self.program_run.with_label_values(&[name]);
+        run.inc_by((seconds(run_nanoseconds) - run.get()).max(0.0));
+        raise(&self.program_runs.with_label_values(&[name]), runs);
+    }
+}
+
+/// Counters only grow: brings one up to a number that something else counts.
+fn raise(counter: &IntCounter, number: u64) {
+    counter.inc_by(number.saturating_sub(counter.get()));
+}
