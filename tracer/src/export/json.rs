@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::text;
-use crate::clock::WallClock;
+use super::{clock::WallClock, text};
 use crate::{
     finding::{Finding, Value},
     proto::http1::Exchange,

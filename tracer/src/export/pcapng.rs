@@ -88,6 +88,8 @@ pub struct Writer<W> {
     /// Encodes into memory; the blocks that are not in the output yet.
     encoder: PcapNgWriter<Vec<u8>>,
     interfaces: HashMap<Arc<Pod>, Interface>,
+    /// Names that wait for an interface: editcap copies no file in which something comes before the first.
+    names: Vec<Record<'static>>,
     frame: Vec<u8>,
     written: Written,
     /// What will be written once the buffer is.
@@ -114,6 +116,7 @@ impl<W: Write> Writer<W> {
             output,
             encoder,
             interfaces: HashMap::new(),
+            names: Vec::new(),
             frame: Vec::new(),
             written: Written::default(),
             pending: Written::default(),
@@ -129,6 +132,10 @@ impl<W: Write> Writer<W> {
     /// When the output takes no more.
     pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), WriteError> {
         let id = self.interface(packet.pod)?;
+        if !self.names.is_empty() {
+            let records = std::mem::take(&mut self.names);
+            self.block(NameResolutionBlock { records, options: Vec::new() })?;
+        }
         let mut frame = std::mem::take(&mut self.frame);
         fill_frame(&mut frame, packet, id);
         let outbound = packet.head.direction == Direction::Egress as u8;
@@ -149,18 +156,14 @@ impl<W: Write> Writer<W> {
         result
     }
 
-    /// Gives an address a name, for every reader of the file.
-    ///
-    /// # Errors
-    /// When the output takes no more.
-    pub fn name(&mut self, address: IpAddr, name: &str) -> Result<(), WriteError> {
+    /// Gives an address a name, for every reader of the file; it is written before the next packet.
+    pub fn name(&mut self, address: IpAddr, name: &str) {
         // A name ends at its first zero byte.
         let names = vec![Cow::Owned(cut(name).replace('\0', ""))];
-        let record = match address {
+        self.names.push(match address {
             IpAddr::V4(ip_addr) => Record::Ipv4(Ipv4Record { ip_addr, names }),
             IpAddr::V6(ip_addr) => Record::Ipv6(Ipv6Record { ip_addr, names }),
-        };
-        self.block(NameResolutionBlock { records: vec![record], options: Vec::new() })
+        });
     }
 
     /// Hands every whole block to the output: what a killed tracer leaves is readable up to here.

@@ -41,7 +41,7 @@ fn segment(from: u16, to: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
 fn capture() -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, START).unwrap();
-    writer.name("10.0.0.7".parse().unwrap(), "backend-0.shop").unwrap();
+    writer.name("10.0.0.7".parse().unwrap(), "backend-0.shop");
     let mut request = segment(50_123, 8_080, 1, b"GET /v1/items/17?key=s3cr3t HTTP/1.1\r\nHost: a\r\n\r\n");
     mask(&mut request, true);
     let comments = ["tracer: one".to_owned(), "tracer: two".to_owned()];
@@ -146,6 +146,22 @@ fn tshark_reads_interfaces_comments_directions_and_times() {
 }
 
 #[test]
+fn nothing_comes_before_the_first_interface() {
+    let kinds: Vec<_> = blocks(&capture())
+        .iter()
+        .map(|block| match block {
+            Block::InterfaceDescription(_) => "interface",
+            Block::NameResolution(_) => "names",
+            Block::EnhancedPacket(_) => "packet",
+            Block::InterfaceStatistics(_) => "statistics",
+            _ => "other",
+        })
+        .collect();
+    let expected = ["interface", "names", "packet", "interface", "packet", "statistics", "statistics"];
+    assert_eq!(kinds[kinds.len() - 7..], expected);
+}
+
+#[test]
 fn a_reader_finds_the_losses() {
     let blocks = blocks(&capture());
     let statistics: Vec<_> = blocks.iter().filter_map(Block::as_interface_statistics).collect();
@@ -193,6 +209,14 @@ fn an_empty_packet_is_written_too() {
     writer.packet(&packet).unwrap();
     assert_eq!(writer.finish(START, 0).unwrap().packets, 1);
     assert!(tshark(&file, &["frame.len"]).is_none_or(|text| text == "14\n"));
+}
+
+#[test]
+fn a_capture_without_packets_is_a_file() {
+    let mut file = Vec::new();
+    let written = Writer::new(&mut file, START).unwrap().finish(START, 5).unwrap();
+    assert_eq!(written, Written { bytes: file.len() as u64, packets: 0 });
+    assert!(tshark(&file, &["frame.len"]).is_none_or(|text| text.is_empty()));
 }
 
 #[test]

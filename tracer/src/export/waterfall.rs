@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text;
-use crate::clock::WallClock;
+use super::{clock::WallClock, text};
 use crate::request::{AttributedCall, Request};
 
 /// Columns of a bar.
