@@ -118,7 +118,9 @@ fn retransmissions_duplicates_and_probes_change_nothing() {
     host.segment(Ingress, 1000, 50, 5000, PSH);
     host.segment(Egress, 5000, 300, 1050, PSH);
     let before = host.state;
-    for (direction, sequence, length) in [(Ingress, 1000, 50), (Egress, 5000, 300), (Ingress, 1049, 1), (Egress, 5299, 0)] {
+    for (direction, sequence, length) in
+        [(Ingress, 1000, 50), (Egress, 5000, 300), (Ingress, 1049, 1), (Egress, 5299, 0)]
+    {
         let plan = host.segment(direction, sequence, length, 0, 0);
         assert_eq!(plan.fresh, 0);
     }
@@ -207,7 +209,9 @@ fn a_request_in_the_segment_that_ends_the_handshake_is_known_from_the_response()
 
 #[test]
 fn a_flow_joined_in_the_middle_is_marked_and_its_role_guessed() {
-    for (local, remote, expected) in [(40000, 80, role::CLIENT), (80, 40000, role::SERVER), (9200, 80, role::SERVER)] {
+    for (local, remote, expected) in
+        [(40000, 80, role::CLIENT), (80, 40000, role::SERVER), (9200, 80, role::SERVER)]
+    {
         let mut state = FlowState::zeroed();
         state.record.local_port = local;
         state.record.remote_port = remote;

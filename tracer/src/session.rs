@@ -82,10 +82,8 @@ impl Session {
     /// When the counters cannot be read.
     pub fn accounting(&self) -> Result<Accounting, live::Error> {
         let emitted = self.source.counter(Counter::Emitted)?;
-        let dropped = [
-            ("ring_full", self.source.counter(Counter::DroppedRingFull)?),
-            ("malformed", self.malformed),
-        ];
+        let dropped =
+            [("ring_full", self.source.counter(Counter::DroppedRingFull)?), ("malformed", self.malformed)];
         Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into() })
     }
 

@@ -84,5 +84,7 @@ fn storage<'a>(socket: *mut bpf_sock, flags: u64) -> Option<&'a mut FlowState> {
     // SAFETY: `socket` is a full socket (callers checked for null); the kernel returns null or a value of the
     // map's size that lives as long as the socket. Two hooks of one flow can run at once; both only move
     // counters and times, and nothing here is a reference for memory safety.
-    unsafe { bpf_sk_storage_get(map, socket.cast(), core::ptr::null_mut(), flags).cast::<FlowState>().as_mut() }
+    unsafe {
+        bpf_sk_storage_get(map, socket.cast(), core::ptr::null_mut(), flags).cast::<FlowState>().as_mut()
+    }
 }

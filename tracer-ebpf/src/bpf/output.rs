@@ -46,6 +46,7 @@ pub(crate) fn account(taken: bool) {
 #[inline(always)]
 pub(crate) fn wake_flags() -> u64 {
     // SAFETY: the map's address, and a query that only reads its counters.
-    let pending = unsafe { bpf_ringbuf_query((&raw const RECORDS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()) };
+    let pending =
+        unsafe { bpf_ringbuf_query((&raw const RECORDS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()) };
     if pending > map::wake_at() { BPF_RB_FORCE_WAKEUP.into() } else { BPF_RB_NO_WAKEUP.into() }
 }

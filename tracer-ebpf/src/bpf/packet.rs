@@ -224,7 +224,10 @@ fn addresses(
 ) -> Option<Headers> {
     let start = ctx.data();
     let end = ctx.data_end();
-    if transport.wrapping_add(4) > end || start.wrapping_add(40) > end && network.family == 6 || start.wrapping_add(20) > end {
+    if transport.wrapping_add(4) > end
+        || start.wrapping_add(40) > end && network.family == 6
+        || start.wrapping_add(20) > end
+    {
         return None;
     }
     // SAFETY: bounds checked above; ports stand first in both transports.

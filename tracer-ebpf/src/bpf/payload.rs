@@ -2,10 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP, BPF_RB_AVAIL_DATA},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{
-        bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
-        bpf_skb_cgroup_id, bpf_skb_load_bytes,
+        bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve,
+        bpf_ringbuf_submit, bpf_skb_cgroup_id, bpf_skb_load_bytes,
     },
     programs::SkBuffContext,
 };
@@ -13,8 +13,8 @@ use tracer_ebpf::{
     counter::Counter,
     flow::{FlowState, Plan},
     record::{
-        DATAGRAM_PREFIX, DatagramRecord, PACKET_SIZES, PAYLOAD_LIMIT, PAYLOAD_PREFIX, PacketHead, PayloadRecord,
-        REQUEST_PREFIX, RESPONSE_PREFIX, kind, protocol,
+        DATAGRAM_PREFIX, DatagramRecord, PACKET_SIZES, PAYLOAD_LIMIT, PAYLOAD_PREFIX, PacketHead,
+        PayloadRecord, REQUEST_PREFIX, RESPONSE_PREFIX, kind, protocol,
     },
     segment::{Direction, Segment},
 };
@@ -92,8 +92,9 @@ pub(crate) fn metadata(ctx: &SkBuffContext, state: &FlowState, segment: &Segment
     // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
     // payload as many bytes as `payload_length` says.
     unsafe {
-        let record = bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<PayloadRecord>() as u64, 0)
-            .cast::<PayloadRecord>();
+        let record =
+            bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<PayloadRecord>() as u64, 0)
+                .cast::<PayloadRecord>();
         output::account(!record.is_null());
         if record.is_null() {
             return;
@@ -118,8 +119,12 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
     // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
     // payload as many bytes as `payload_length` says.
     unsafe {
-        let record = bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<DatagramRecord>() as u64, 0)
-            .cast::<DatagramRecord>();
+        let record = bpf_ringbuf_reserve(
+            (&raw const RECORDS).cast_mut().cast(),
+            size_of::<DatagramRecord>() as u64,
+            0,
+        )
+        .cast::<DatagramRecord>();
         output::account(!record.is_null());
         if record.is_null() {
             return;
@@ -137,7 +142,8 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
         (*record).local = headers.local;
         (*record).remote = headers.remote;
         (*record).length = length;
-        (*record).payload_length = load_datagram(ctx, headers.payload, (&raw mut (*record).payload).cast(), length);
+        (*record).payload_length =
+            load_datagram(ctx, headers.payload, (&raw mut (*record).payload).cast(), length);
         bpf_ringbuf_submit(record.cast(), output::wake_flags());
     }
 }

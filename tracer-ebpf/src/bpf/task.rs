@@ -37,7 +37,10 @@ fn by_helper() -> (u32, u32) {
 fn by_offsets() -> (u32, u32) {
     // SAFETY: valid statics, replaced at load time.
     let (pid, tgid) = unsafe {
-        (core::ptr::read_volatile(&raw const TASK_PID_OFFSET), core::ptr::read_volatile(&raw const TASK_TGID_OFFSET))
+        (
+            core::ptr::read_volatile(&raw const TASK_PID_OFFSET),
+            core::ptr::read_volatile(&raw const TASK_TGID_OFFSET),
+        )
     };
     // SAFETY: the helper returns the current task; it is only read through `bpf_probe_read_kernel`.
     let task = unsafe { bpf_get_current_task() };

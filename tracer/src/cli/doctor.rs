@@ -81,7 +81,10 @@ fn jit() -> Check {
     let (verdict, detail) = if on {
         (Verdict::Ok, "BPF programs are compiled".to_owned())
     } else {
-        (Verdict::Reduced, "BPF programs are interpreted and cost more: set net.core.bpf_jit_enable=1".to_owned())
+        (
+            Verdict::Reduced,
+            "BPF programs are interpreted and cost more: set net.core.bpf_jit_enable=1".to_owned(),
+        )
     };
     Check { check: "bpf jit", verdict, detail }
 }
@@ -101,11 +104,15 @@ fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
     match target.options(0) {
         Ok(options) => {
             let names: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
-            (Check { check: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") }, options.cgroups)
+            (
+                Check { check: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") },
+                options.cgroups,
+            )
         }
-        Err(error) => {
-            (Check { check: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") }, Vec::new())
-        }
+        Err(error) => (
+            Check { check: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") },
+            Vec::new(),
+        ),
     }
 }
 

@@ -74,7 +74,8 @@ struct Collector {
 impl Collector {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let create = |path: &Path| {
-            let file = File::create(path).with_context(|| format!("cannot create {} for the requests", path.display()));
+            let file = File::create(path)
+                .with_context(|| format!("cannot create {} for the requests", path.display()));
             file.map(|file| (path.to_owned(), BufWriter::new(file)))
         };
         let lines = args.requests.as_deref().map(create).transpose()?;

@@ -50,12 +50,17 @@ impl Target {
 }
 
 /// Where kubelets put their pods, by driver (`--cgroup-driver`) and distribution.
-const KUBEPODS: [&str; 4] = ["kubepods", "kubepods.slice", "kubelet/kubepods", "kubelet.slice/kubelet-kubepods.slice"];
+const KUBEPODS: [&str; 4] =
+    ["kubepods", "kubepods.slice", "kubelet/kubepods", "kubelet.slice/kubelet-kubepods.slice"];
 
 fn default_cgroups() -> anyhow::Result<Vec<PathBuf>> {
-    let mount = crate::source::live::cgroup::mount_point()
-        .ok_or_else(|| anyhow::anyhow!("cgroup2 is not mounted on this node, so there are no pods to trace; see `tracer doctor`"))?;
-    let found: Vec<PathBuf> = KUBEPODS.iter().map(|name| mount.join(name)).filter(|path| path.is_dir()).collect();
+    let mount = crate::source::live::cgroup::mount_point().ok_or_else(|| {
+        anyhow::anyhow!(
+            "cgroup2 is not mounted on this node, so there are no pods to trace; see `tracer doctor`"
+        )
+    })?;
+    let found: Vec<PathBuf> =
+        KUBEPODS.iter().map(|name| mount.join(name)).filter(|path| path.is_dir()).collect();
     anyhow::ensure!(
         !found.is_empty(),
         "no kubepods directory below {}: give the cgroup to trace with --cgroup DIR",

@@ -26,7 +26,8 @@ impl Stop {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // A second signal ends the process at once; the first one only sets the flag.
-            flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked)).context("cannot handle signals")?;
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))
+                .context("cannot handle signals")?;
             flag::register(signal, Arc::clone(&asked)).context("cannot handle signals")?;
         }
         Ok(Self { asked, until: duration.and_then(|duration| Instant::now().checked_add(duration)) })

@@ -51,7 +51,8 @@ impl<R: Resolve> Engine<R> {
             What::Connect { established }
         };
         let kind = if metadata { CallKind::Metadata } else { CallKind::Connect };
-        let call = Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };
+        let call =
+            Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };
         let key = Key { first: record.opened, flow: record.flow, number: 0 };
         pod.tracker.call(key, call, false, record.emitted, 0);
     }

@@ -103,7 +103,12 @@ mod tests {
     fn an_expiry_in_pieces_is_found_and_the_buffer_wiped() {
         let mut conversations = Conversations::default();
         conversations.ingest(&payload(1, Direction::Egress, 0, b"GET /latest/meta-data/x?y HTTP/1.1\r\n"));
-        conversations.ingest(&payload(1, Direction::Ingress, 0, b"HTTP/1.1 200 OK\r\n\r\n{\"Expiration\": \"2026-11"));
+        conversations.ingest(&payload(
+            1,
+            Direction::Ingress,
+            0,
+            b"HTTP/1.1 200 OK\r\n\r\n{\"Expiration\": \"2026-11",
+        ));
         assert!(conversations.get(1, 1).unwrap().response.is_some());
         conversations.ingest(&payload(1, Direction::Ingress, 44, b"-21T10:15:00Z\"}"));
         let conversation = conversations.get(1, 1).unwrap();

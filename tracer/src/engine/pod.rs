@@ -87,7 +87,13 @@ impl PodState {
     }
 }
 
-fn settle(pod: &Arc<Pod>, totals: &mut Totals, watch: &mut Watch, observer: &mut dyn Observer, settled: Settled) {
+fn settle(
+    pod: &Arc<Pod>,
+    totals: &mut Totals,
+    watch: &mut Watch,
+    observer: &mut dyn Observer,
+    settled: Settled,
+) {
     match settled {
         Settled::Request(request) => {
             totals.add_request(&request);

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::{clock::WallClock, text};
+use super::text;
+use crate::clock::WallClock;
 use crate::{
     finding::{Finding, Value},
     proto::http1::Exchange,

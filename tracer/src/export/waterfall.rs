@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{clock::WallClock, text};
+use super::text;
+use crate::clock::WallClock;
 use crate::request::{AttributedCall, Request};
 
 /// Columns of a bar.

@@ -133,7 +133,10 @@ impl Evidence {
             ("credentials_lifetime_seconds", Value::Seconds(life as f64)),
             ("credentials_remaining_seconds", Value::Seconds(remaining as f64)),
             ("sdk_refresh_threshold_seconds", Value::Seconds(REFRESH_THRESHOLD as f64)),
-            ("observed_seconds", Value::Seconds(seconds(self.last.saturating_sub(self.first.unwrap_or(self.last))))),
+            (
+                "observed_seconds",
+                Value::Seconds(seconds(self.last.saturating_sub(self.first.unwrap_or(self.last)))),
+            ),
             ("flows", Value::List(self.flows.clone())),
         ]
     }

@@ -60,7 +60,12 @@ mod tests {
 
     #[test]
     fn a_flow_record_crosses_with_and_without_its_prefixes() {
-        let sent = FlowRecord { kind: kind::EXCHANGE, exchange: 7, request_prefix_length: 3, ..FlowRecord::zeroed() };
+        let sent = FlowRecord {
+            kind: kind::EXCHANGE,
+            exchange: 7,
+            request_prefix_length: 3,
+            ..FlowRecord::zeroed()
+        };
         for size in [FLOW_HEAD, size_of::<FlowRecord>()] {
             let Ok(Record::Flow(read)) = decode(&bytes_of(&sent)[..size]) else { panic!("{size} bytes") };
             assert_eq!(read, sent);

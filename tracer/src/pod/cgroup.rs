@@ -12,7 +12,9 @@ pub fn pod_uid(path: &str) -> Option<String> {
 fn segment_uid(segment: &str) -> Option<String> {
     let segment = segment.split(':').next()?;
     let uid = match segment.strip_suffix(".slice") {
-        Some(slice) => slice.rsplit_once("pod").filter(|(before, _)| before.ends_with('-')).map(|(_, uid)| uid)?,
+        Some(slice) => {
+            slice.rsplit_once("pod").filter(|(before, _)| before.ends_with('-')).map(|(_, uid)| uid)?
+        }
         None => segment.strip_prefix("pod")?,
     };
     let uid = uid.replace('_', "-");
@@ -43,8 +45,12 @@ mod tests {
             format!(
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{underscored}.slice/cri-containerd-{container}.scope"
             ),
-            format!("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{underscored}.slice/crio-{container}.scope/container"),
-            format!("/system.slice/containerd.service/kubepods-burstable-pod{underscored}.slice:cri-containerd:{container}"),
+            format!(
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{underscored}.slice/crio-{container}.scope/container"
+            ),
+            format!(
+                "/system.slice/containerd.service/kubepods-burstable-pod{underscored}.slice:cri-containerd:{container}"
+            ),
             format!("/../../kubepods/burstable/pod{UID}/{container}"),
         ];
         for path in paths {
@@ -60,7 +66,9 @@ mod tests {
 
     #[test]
     fn other_cgroups_are_no_pods() {
-        for path in ["/", "/system.slice/sshd.service", "/kubepods/burstable", "/podman/x", "/kubepods/pod123"] {
+        for path in
+            ["/", "/system.slice/sshd.service", "/kubepods/burstable", "/podman/x", "/kubepods/pod123"]
+        {
             assert_eq!(pod_uid(path), None, "{path}");
         }
     }

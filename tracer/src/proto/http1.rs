@@ -33,12 +33,12 @@ impl Exchange {
         token.then(|| str::from_utf8(method).ok()).flatten()
     }
 
-    /// The path without its query string, as far as it crossed; `cut` is true when it may go on.
+    /// The path without its query string and parameters (`;jsessionid=…`), as far as it crossed; `cut` is true when it may go on.
     #[must_use]
     pub fn path(&self) -> Option<Path<'_>> {
         self.method()?;
         let (_, rest) = split_at_byte(self.request_bytes(), b' ')?;
-        let end = rest.iter().position(|b| matches!(b, b'?' | b' ' | b'#' | b'\r' | b'\n'));
+        let end = rest.iter().position(|b| matches!(b, b'?' | b';' | b' ' | b'#' | b'\r' | b'\n'));
         let path = rest.get(..end.unwrap_or(rest.len()))?;
         let printable = path.iter().all(u8::is_ascii_graphic);
         let text = printable.then(|| str::from_utf8(path).ok()).flatten()?;

@@ -150,7 +150,9 @@ impl Lookups {
             return find(&|a| a.queries.last().is_some_and(|q| q.local == datagram.local));
         }
         find(&|a| a.thread == thread).or_else(|| {
-            find(&|a| a.thread.process == thread.process && a.thread != thread && !a.has_asked(&datagram.message))
+            find(&|a| {
+                a.thread.process == thread.process && a.thread != thread && !a.has_asked(&datagram.message)
+            })
         })
     }
 
@@ -185,7 +187,9 @@ impl Active {
     fn push(&mut self, datagram: &Datagram) {
         let message = &datagram.message;
         self.last = datagram.time;
-        let again = |q: &&mut Query| q.answer.is_none() && q.name == message.name && q.query_type == message.query_type;
+        let again = |q: &&mut Query| {
+            q.answer.is_none() && q.name == message.name && q.query_type == message.query_type
+        };
         if let Some(query) = self.queries.iter_mut().find(again) {
             // A retransmission: the answer may come to the new id and socket (RFC 5452, section 4.2).
             query.id = message.id;
@@ -214,7 +218,8 @@ impl Active {
     /// Every query has its answer, and the last name exists.
     fn is_complete(&self) -> bool {
         let Some(last) = self.queries.last() else { return true };
-        let found = |q: &&Query| q.name == last.name && q.answer.is_some_and(|(_, rcode, n)| rcode == 0 && n > 0);
+        let found =
+            |q: &&Query| q.name == last.name && q.answer.is_some_and(|(_, rcode, n)| rcode == 0 && n > 0);
         !self.is_waiting() && self.queries.iter().any(|q| found(&q))
     }
 
@@ -255,7 +260,9 @@ impl Active {
         let name = leading_labels(&last.name, shared);
         let mut lookup = Lookup {
             name: name.to_owned(),
-            queries: u32::try_from(self.queries.len()).unwrap_or(u32::MAX) + self.retransmissions + self.uncounted,
+            queries: u32::try_from(self.queries.len()).unwrap_or(u32::MAX)
+                + self.retransmissions
+                + self.uncounted,
             timeouts: self.retransmissions,
             ..Lookup::default()
         };

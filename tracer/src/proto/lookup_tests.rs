@@ -4,7 +4,14 @@ const MS: u64 = 1_000_000;
 const NAME: &str = "elastic.spain.adevinta.com";
 const DOMAINS: [&str; 3] = ["team.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 
-fn datagram(time: u64, thread: u32, id: u16, name: &str, query_type: u16, answer: Option<(u8, u16)>) -> Datagram {
+fn datagram(
+    time: u64,
+    thread: u32,
+    id: u16,
+    name: &str,
+    query_type: u16,
+    answer: Option<(u8, u16)>,
+) -> Datagram {
     let message = Message {
         id,
         answer: answer.is_some(),
@@ -97,6 +104,7 @@ fn an_answer_nobody_waits_for_is_counted() {
 #[test]
 fn lookups_in_progress_are_bounded() {
     let mut lookups = Lookups::default();
-    let ended = (0..2000).filter_map(|n| lookups.ingest(&datagram(n, 1, 7, &format!("x{n}"), 1, None))).count();
+    let ended =
+        (0..2000).filter_map(|n| lookups.ingest(&datagram(n, 1, 7, &format!("x{n}"), 1, None))).count();
     assert_eq!((lookups.active.len(), ended), (ACTIVE_LIMIT, 2000 - ACTIVE_LIMIT));
 }

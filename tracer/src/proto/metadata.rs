@@ -120,7 +120,8 @@ impl Expiry {
     /// around them.
     #[must_use]
     pub fn find(response: &[u8]) -> Self {
-        let time = |key| field(response, key)?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+        let time =
+            |key| field(response, key)?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
         let number = |key| field(response, key)?.parse::<i64>().ok();
         Self {
             at: time(b"\"Expiration\"").or_else(|| number(b"\"expires_on\"")),
@@ -153,8 +154,9 @@ fn field<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
 pub fn request_line(request: &[u8]) -> Option<(&str, &str)> {
     let line = request.split(|b| *b == b'\r' || *b == b'\n').next()?;
     let mut words = line.split(|b| *b == b' ');
-    let method = words.next().filter(|m| (1..=16).contains(&m.len()) && m.iter().all(u8::is_ascii_uppercase))?;
-    let path = words.next()?.split(|b| *b == b'?' || *b == b'#').next()?;
+    let method =
+        words.next().filter(|m| (1..=16).contains(&m.len()) && m.iter().all(u8::is_ascii_uppercase))?;
+    let path = words.next()?.split(|b| matches!(b, b'?' | b';' | b'#')).next()?;
     let path = path.get(..path.len().min(PATH_LIMIT))?;
     let printable = path.iter().all(u8::is_ascii_graphic);
     Some((str::from_utf8(method).ok()?, printable.then(|| str::from_utf8(path).ok()).flatten()?))
@@ -190,7 +192,10 @@ mod tests {
             assert!(!expiry.is_known() || length >= AWS.len() - 3, "{length}: {expiry:?}");
         }
         assert_eq!(Expiry::find(br#"{"Expiration": "tomorrow"}"#), Expiry::default());
-        assert_eq!(Expiry::find(&[b"{\"Expiration\":\"".as_slice(), &[b'9'; 100]].concat()), Expiry::default());
+        assert_eq!(
+            Expiry::find(&[b"{\"Expiration\":\"".as_slice(), &[b'9'; 100]].concat()),
+            Expiry::default()
+        );
     }
 
     #[test]

@@ -36,7 +36,9 @@ impl Decision {
     pub(super) fn share(&self, request: &Key) -> Option<u32> {
         match self {
             Self::Owner(owner, _) => (owner == request).then_some(1),
-            Self::Shared(keys) => keys.contains(request).then(|| u32::try_from(keys.len()).unwrap_or(u32::MAX)),
+            Self::Shared(keys) => {
+                keys.contains(request).then(|| u32::try_from(keys.len()).unwrap_or(u32::MAX))
+            }
             Self::None => None,
         }
     }
@@ -64,7 +66,8 @@ pub(super) fn decide(
         [only] if stranger && only.answer.is_some() => Some(Decision::Shared(Box::new([only.key]))),
         [only] => Some(Decision::Owner(only.key, Attribution::Exclusive)),
         _ => {
-            let waiting: Box<[Key]> = candidates.iter().filter(|c| c.answer.is_none()).map(|c| c.key).collect();
+            let waiting: Box<[Key]> =
+                candidates.iter().filter(|c| c.answer.is_none()).map(|c| c.key).collect();
             if blocking && patient && !waiting.is_empty() {
                 return None;
             }
@@ -78,7 +81,8 @@ pub(super) fn decide(
 
 /// The request of which `thread` wrote the answer, the first one after the call.
 fn answered_by(thread: Thread, candidates: &[Candidate]) -> Option<Key> {
-    let mine = candidates.iter().filter_map(|c| c.answer.filter(|(t, _)| *t == thread).map(|(_, at)| (at, c.key)));
+    let mine =
+        candidates.iter().filter_map(|c| c.answer.filter(|(t, _)| *t == thread).map(|(_, at)| (at, c.key)));
     mine.min().map(|(_, key)| key)
 }
 
@@ -170,7 +174,10 @@ mod tests {
         let mut threads = Multiplexing::default();
         threads.response(B, 7, 10);
         let candidates = [answered(1, A, 300), waiting(2)];
-        assert_eq!(decide(&call(B), &candidates, &threads, false), Some(Decision::Shared(Box::new([key(2)]))));
+        assert_eq!(
+            decide(&call(B), &candidates, &threads, false),
+            Some(Decision::Shared(Box::new([key(2)])))
+        );
         let only = [answered(1, A, 300)];
         assert_eq!(decide(&call(B), &only, &threads, true), Some(Decision::Shared(Box::new([key(1)]))));
     }

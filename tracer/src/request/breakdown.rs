@@ -83,8 +83,12 @@ impl Stages {
 /// Nanoseconds of waiting per call kind within `t1..t2`, in the order of [`CallKind::ALL`].
 #[expect(clippy::cast_precision_loss, reason = "durations stay below 2^53 ns, 104 days")]
 fn waits(t1: u64, t2: u64, calls: &[AttributedCall]) -> [f64; 4] {
-    let mut cuts: Vec<u64> =
-        calls.iter().flat_map(|c| [c.call.start, c.call.end]).map(|t| t.clamp(t1, t2)).chain([t1, t2]).collect();
+    let mut cuts: Vec<u64> = calls
+        .iter()
+        .flat_map(|c| [c.call.start, c.call.end])
+        .map(|t| t.clamp(t1, t2))
+        .chain([t1, t2])
+        .collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut waits = [0.0; 4];
@@ -101,12 +105,17 @@ fn waits(t1: u64, t2: u64, calls: &[AttributedCall]) -> [f64; 4] {
 
 fn weights(from: u64, to: u64, calls: &[AttributedCall]) -> [f64; 4] {
     CallKind::ALL.map(|kind| {
-        let covering = calls.iter().filter(|c| c.call.kind == kind && c.call.start <= from && c.call.end >= to);
+        let covering =
+            calls.iter().filter(|c| c.call.kind == kind && c.call.start <= from && c.call.end >= to);
         covering.map(|c| 1.0 / f64::from(c.requests.max(1))).sum::<f64>().min(1.0)
     })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a non-negative duration below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a non-negative duration below 2^53"
+)]
 fn nanoseconds(wait: f64) -> u64 {
     wait.round() as u64
 }

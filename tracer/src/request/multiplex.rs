@@ -76,7 +76,8 @@ impl Multiplexing {
 
     fn write(&mut self, thread: Thread, flow: u64, time: u64) {
         let Some(trail) = self.trail(thread) else { return };
-        let busy = trail.calls.iter().any(|&(start, until, other)| other != flow && time > start && time < until);
+        let busy =
+            trail.calls.iter().any(|&(start, until, other)| other != flow && time > start && time < until);
         if !trail.writes.contains(&(time, flow)) {
             push(&mut trail.writes, (time, flow));
         }

@@ -209,10 +209,8 @@ impl PodTracker {
         let begun = Key { first: time, flow: u64::MAX, number: u32::MAX };
         let oldest = Key { first: time.saturating_sub(self.longest), flow: 0, number: 0 };
         let answered = self.answered.range(oldest..=begun).filter(|(_, p)| p.messages.response_first > time);
-        let answered = answered.map(|(key, p)| Candidate {
-            key: *key,
-            answer: Some((p.thread, p.messages.response_first)),
-        });
+        let answered = answered
+            .map(|(key, p)| Candidate { key: *key, answer: Some((p.thread, p.messages.response_first)) });
         let waiting = self.in_flight.range(..=begun).map(|(key, _)| Candidate { key: *key, answer: None });
         answered.chain(waiting).collect()
     }

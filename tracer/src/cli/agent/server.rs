@@ -41,8 +41,10 @@ type Loop = State<SyncSender<Query>>;
 pub(super) fn start(listener: TcpListener) -> anyhow::Result<Receiver<Query>> {
     let (sender, receiver) = sync_channel(QUEUE);
     listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the HTTP server")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the HTTP server")?;
     thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {

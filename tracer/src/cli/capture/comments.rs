@@ -11,7 +11,7 @@ use crate::{
     finding::{dns_search, metadata_credentials},
     pod::Pod,
     proto::metadata::Step,
-    request::{Attribution, AttributedCall, Call, Request, What},
+    request::{AttributedCall, Attribution, Call, Request, What},
     session::Session,
 };
 
@@ -57,7 +57,11 @@ fn target(call: &Call) -> Target {
 impl Observer for Commenter {
     fn request(&mut self, request: &Request) {
         let first = request.messages.request_first;
-        self.held.comment(Target::Message(request.flow, request.number, false), first, request_comment(request));
+        self.held.comment(
+            Target::Message(request.flow, request.number, false),
+            first,
+            request_comment(request),
+        );
         for attributed in &request.calls {
             self.call_comments(attributed, request);
         }

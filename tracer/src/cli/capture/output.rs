@@ -102,7 +102,11 @@ impl Output {
     /// Cuts the file to its last whole block, so that it stays readable.
     fn failed(&self, error: WriteError) -> anyhow::Error {
         let cut = self.file.as_ref().map(|file| file.set_len(error.written.bytes));
-        let note = if let Some(Err(cut)) = cut { format!(" (and cutting the torn end failed: {cut})") } else { String::new() };
+        let note = if let Some(Err(cut)) = cut {
+            format!(" (and cutting the torn end failed: {cut})")
+        } else {
+            String::new()
+        };
         anyhow::Error::new(error).context(format!("cannot write the capture to {}{note}", self.name))
     }
 }

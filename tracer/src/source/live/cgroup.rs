@@ -35,7 +35,10 @@ pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, Error>
 fn open(path: &Path) -> Result<File, Error> {
     let fail = |reason: String| Error::Cgroup { path: path.to_owned(), reason };
     let mount = mount_point().map_or_else(
-        || "cgroup2 is not mounted on this node: mount it, or boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
+        || {
+            "cgroup2 is not mounted on this node: mount it, or boot with systemd.unified_cgroup_hierarchy=1"
+                .to_owned()
+        },
         |mount| format!("give a directory below {}", mount.display()),
     );
     let file = File::open(path).map_err(|error| match error.kind() {
@@ -62,7 +65,8 @@ mod tests {
 
     #[test]
     fn finds_the_mount_of_a_hybrid_node() {
-        let mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let mounts =
+            "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         assert_eq!(mount_point_in(mounts), Some(PathBuf::from("/sys/fs/cgroup/unified")));
         assert_eq!(mount_point_in("proc /proc proc rw 0 0\n"), None);
     }

@@ -58,7 +58,8 @@ pub(super) fn program<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&
 where
     &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
 {
-    let program = ebpf.program_mut(name).ok_or_else(|| Error::Load(format!("the object has no program {name}")))?;
+    let program =
+        ebpf.program_mut(name).ok_or_else(|| Error::Load(format!("the object has no program {name}")))?;
     program.try_into().map_err(|error| program_error(name, &error))
 }
 

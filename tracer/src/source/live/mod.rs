@@ -195,8 +195,11 @@ fn attach_error(program: &'static str, path: &std::path::Path, error: &ProgramEr
 }
 
 fn poll(descriptors: &[Option<RawFd>], timeout: Duration) -> io::Result<()> {
-    let mut descriptors: Vec<libc::pollfd> =
-        descriptors.iter().flatten().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
+    let mut descriptors: Vec<libc::pollfd> = descriptors
+        .iter()
+        .flatten()
+        .map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 })
+        .collect();
     let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let count = descriptors.len() as libc::nfds_t;
     // SAFETY: `descriptors` holds `count` entries for the whole call.

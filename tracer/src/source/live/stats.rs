@@ -1,6 +1,9 @@
 //! Run time of the BPF programs, which the kernel counts while `kernel.bpf_stats_enabled` is 1.
 
-use std::{fs, os::fd::{AsFd as _, AsRawFd as _}};
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::Ebpf;
 

@@ -40,8 +40,12 @@ impl std::fmt::Display for ThreadSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Helper => f.write_str("by helper"),
-            Self::Offsets { pid, tgid } => write!(f, "from task_struct (pid at {pid}, tgid at {tgid}, from BTF)"),
-            Self::None => f.write_str("absent: this kernel has neither the helper nor BTF; no call is attributed by thread"),
+            Self::Offsets { pid, tgid } => {
+                write!(f, "from task_struct (pid at {pid}, tgid at {tgid}, from BTF)")
+            }
+            Self::None => f.write_str(
+                "absent: this kernel has neither the helper nor BTF; no call is attributed by thread",
+            ),
         }
     }
 }
