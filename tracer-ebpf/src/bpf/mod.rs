@@ -1,0 +1,8 @@
+//! The kernel side's host of the state machine: maps, hooks, output.
+
+pub(crate) mod map;
+pub(crate) mod output;
+pub(crate) mod packet;
+pub(crate) mod payload;
+pub(crate) mod socket;
+pub(crate) mod task;

@@ -1,0 +1,317 @@
+//! cgroup_skb: every segment of the pod's sockets.
+//!
+//! Headers lie in the linear area and are read directly, payload does not and is copied by helper. The fast
+//! path is a segment that only moves counters: no clock, no copy, no helper besides the socket storage.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{__sk_buff, BPF_TCP_LISTEN, bpf_sock},
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_sk_fullsock, bpf_skb_cgroup_id, bpf_tcp_sock,
+    },
+    programs::SkBuffContext,
+};
+use tracer_ebpf::{
+    counter::Counter,
+    flow::{FlowState, Plan},
+    record::{flow_flag, kind, role},
+    segment::{Direction, Segment, tcp_flag},
+};
+
+use super::{map, output, payload, task};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DNS_PORT: u16 = 53;
+
+/// Addresses, ports and where the transport's payload begins.
+pub(crate) struct Headers {
+    /// 4 or 6.
+    pub(crate) family: u8,
+    /// The pod's address.
+    pub(crate) local: [u8; 16],
+    /// The peer's address.
+    pub(crate) remote: [u8; 16],
+    /// The pod's port.
+    pub(crate) local_port: u16,
+    /// The peer's port.
+    pub(crate) remote_port: u16,
+    /// Offset of the payload from the IP header.
+    pub(crate) payload: u32,
+}
+
+/// Where things lie in a packet whose IP header was checked.
+struct Network {
+    family: u8,
+    protocol: u8,
+    /// Offset of the transport header.
+    transport: usize,
+}
+
+/// Follows one packet.
+#[inline(always)]
+pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
+    let Some(network) = network(ctx) else {
+        map::count(Counter::Unparsed);
+        return;
+    };
+    match network.protocol {
+        TCP => tcp(ctx, &network, direction),
+        UDP => udp(ctx, &network, direction),
+        _ => payload::capture(ctx, direction, None),
+    }
+}
+
+#[inline(always)]
+fn network(ctx: &SkBuffContext) -> Option<Network> {
+    let start = ctx.data();
+    let end = ctx.data_end();
+    if start.wrapping_add(20) > end {
+        return None;
+    }
+    // SAFETY: the first twenty bytes lie inside the linear area.
+    let version = unsafe { *(start as *const u8) };
+    if version >> 4 == 4 {
+        // SAFETY: as above.
+        let protocol = unsafe { *(start.wrapping_add(9) as *const u8) };
+        return Some(Network { family: 4, protocol, transport: usize::from(version & 0x0f).wrapping_mul(4) });
+    }
+    if version >> 4 != 6 || start.wrapping_add(40) > end {
+        return None;
+    }
+    // SAFETY: the first forty bytes lie inside the linear area.
+    let protocol = unsafe { *(start.wrapping_add(6) as *const u8) };
+    Some(Network { family: 6, protocol, transport: 40 })
+}
+
+#[inline(always)]
+fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
+    let start = ctx.data().wrapping_add(network.transport);
+    if start.wrapping_add(20) > ctx.data_end() {
+        map::count(Counter::Unparsed);
+        return;
+    }
+    // SAFETY: the twenty bytes of the TCP header lie inside the linear area.
+    let (sequence, acknowledgment, offset, flags) = unsafe {
+        (
+            u32::from_be((start.wrapping_add(4) as *const u32).read_unaligned()),
+            u32::from_be((start.wrapping_add(8) as *const u32).read_unaligned()),
+            *(start.wrapping_add(12) as *const u8),
+            *(start.wrapping_add(13) as *const u8),
+        )
+    };
+    let payload = (network.transport as u32).wrapping_add(u32::from(offset >> 4).wrapping_mul(4));
+    let length = ctx.len().saturating_sub(payload);
+    let mut segment = Segment { time: 0, sequence, acknowledgment, length, flags, direction };
+    let Some((socket, state)) = state(ctx, network, start, &segment) else {
+        payload::capture(ctx, direction, None);
+        return;
+    };
+    let plan = state.plan(&segment);
+    if plan.fresh != 0 || plan.emit_after || flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) != 0 {
+        // SAFETY: the helper only reads the clock.
+        segment.time = unsafe { bpf_ktime_get_boot_ns() };
+        follow(ctx, socket, state, &segment, &plan, payload);
+    }
+    payload::capture(ctx, direction, Some((state, &plan)));
+}
+
+/// The part of a segment's life that moves the exchange.
+#[inline(always)]
+fn follow(
+    ctx: &SkBuffContext,
+    socket: *mut bpf_sock,
+    state: &mut FlowState,
+    segment: &Segment,
+    plan: &Plan,
+    payload: u32,
+) {
+    map::count(Counter::Segments);
+    if plan.emit_before {
+        read_tcp_sock(socket, state);
+        output::emit_flow(state, kind::EXCHANGE, segment.time);
+    }
+    state.apply(segment, plan);
+    if plan.begins && segment.direction == Direction::Egress {
+        (state.record.thread, state.record.process) = task::current();
+    }
+    if state.wants_prefix(plan) {
+        payload::prefix(ctx, state, plan, payload, segment.length);
+    }
+    if plan.fresh != 0 && state.record.flags & flow_flag::METADATA != 0 {
+        payload::metadata(ctx, state, segment, plan, payload);
+    }
+    if plan.emit_after {
+        read_tcp_sock(socket, state);
+        output::emit_flow(state, kind::EXCHANGE, segment.time);
+    }
+}
+
+/// The socket's state, identified; `None` for segments without a flow of ours: listeners, request sockets.
+#[inline(always)]
+fn state<'a>(
+    ctx: &SkBuffContext,
+    network: &Network,
+    transport: usize,
+    segment: &Segment,
+) -> Option<(*mut bpf_sock, &'a mut FlowState)> {
+    // SAFETY: reads a context field and asks for the full socket; both are checked for null.
+    let socket = unsafe {
+        let socket = (*ctx.as_ptr().cast::<__sk_buff>()).__bindgen_anon_2.sk;
+        if socket.is_null() {
+            return None;
+        }
+        bpf_sk_fullsock(socket)
+    };
+    if socket.is_null() {
+        return None;
+    }
+    let known = map::flow(socket);
+    let state = if let Some(state) = known {
+        state
+    } else {
+        // A listener's socket is not a flow; and a flow without data yet is left to its handshake's callback.
+        // SAFETY: a full socket, not null.
+        if unsafe { (*socket).state } == BPF_TCP_LISTEN || segment.length == 0 {
+            return None;
+        }
+        map::flow_or_new(socket)?
+    };
+    if state.identified == 0 {
+        identify(ctx, network, transport, segment.direction, state);
+    }
+    Some((socket, state))
+}
+
+#[inline(never)]
+fn identify(
+    ctx: &SkBuffContext,
+    network: &Network,
+    transport: usize,
+    direction: Direction,
+    state: &mut FlowState,
+) {
+    let Some(headers) = addresses(ctx, network, transport, direction, 0) else { return };
+    let record = &mut state.record;
+    record.family = headers.family;
+    record.local = headers.local;
+    record.remote = headers.remote;
+    record.local_port = headers.local_port;
+    record.remote_port = headers.remote_port;
+    // SAFETY: the helpers read the socket's cgroup, the clock and the CPU number.
+    unsafe {
+        record.cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
+        // Time of first sight and CPU: unique while the agent lives.
+        record.flow = (bpf_ktime_get_boot_ns() << 10) | u64::from(bpf_get_smp_processor_id() as u32 & 0x3ff);
+    }
+    // SAFETY: the entry is only compared with null.
+    if unsafe { map::METADATA.get(&record.remote) }.is_some() {
+        record.flags |= flow_flag::METADATA;
+    }
+    if record.role == role::UNKNOWN {
+        state.join();
+    }
+    state.identified = 1;
+}
+
+#[inline(always)]
+fn addresses(
+    ctx: &SkBuffContext,
+    network: &Network,
+    transport: usize,
+    direction: Direction,
+    payload: u32,
+) -> Option<Headers> {
+    let start = ctx.data();
+    let end = ctx.data_end();
+    if transport.wrapping_add(4) > end || start.wrapping_add(40) > end && network.family == 6 || start.wrapping_add(20) > end {
+        return None;
+    }
+    // SAFETY: bounds checked above; ports stand first in both transports.
+    let (source_port, destination_port, source, destination) = unsafe {
+        (
+            u16::from_be((transport as *const u16).read_unaligned()),
+            u16::from_be((transport.wrapping_add(2) as *const u16).read_unaligned()),
+            address(start, network.family, 12, 8, end)?,
+            address(start, network.family, 16, 24, end)?,
+        )
+    };
+    Some(match direction {
+        Direction::Egress => Headers {
+            family: network.family,
+            local: source,
+            remote: destination,
+            local_port: source_port,
+            remote_port: destination_port,
+            payload,
+        },
+        Direction::Ingress => Headers {
+            family: network.family,
+            local: destination,
+            remote: source,
+            local_port: destination_port,
+            remote_port: source_port,
+            payload,
+        },
+    })
+}
+
+/// The address at offset `v4` or `v6` of the IP header, mapped into IPv6 form.
+///
+/// # Safety
+/// `start..end` must be the packet's linear area.
+#[inline(always)]
+unsafe fn address(start: usize, family: u8, v4: usize, v6: usize, end: usize) -> Option<[u8; 16]> {
+    if family == 4 {
+        let at = start.wrapping_add(v4);
+        if at.wrapping_add(4) > end {
+            return None;
+        }
+        // SAFETY: four bytes inside the linear area.
+        let [a, b, c, d] = unsafe { (at as *const [u8; 4]).read_unaligned() };
+        return Some([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]);
+    }
+    let at = start.wrapping_add(v6);
+    if at.wrapping_add(16) > end {
+        return None;
+    }
+    // SAFETY: sixteen bytes inside the linear area.
+    Some(unsafe { (at as *const [u8; 16]).read_unaligned() })
+}
+
+#[inline(always)]
+fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
+    let start = ctx.data().wrapping_add(network.transport);
+    if start.wrapping_add(8) > ctx.data_end() {
+        map::count(Counter::Unparsed);
+        return;
+    }
+    let payload = (network.transport as u32).wrapping_add(8);
+    // SAFETY: the eight bytes of the UDP header lie inside the linear area.
+    let (source, destination) = unsafe {
+        (
+            u16::from_be((start as *const u16).read_unaligned()),
+            u16::from_be((start.wrapping_add(2) as *const u16).read_unaligned()),
+        )
+    };
+    if source == DNS_PORT || destination == DNS_PORT {
+        map::count(Counter::Datagrams);
+        if let Some(headers) = addresses(ctx, network, start, direction, payload) {
+            payload::datagram(ctx, &headers, direction);
+        }
+    }
+    payload::capture(ctx, direction, None);
+}
+
+/// Takes round-trip time and retransmissions from the socket.
+#[inline(always)]
+fn read_tcp_sock(socket: *mut bpf_sock, state: &mut FlowState) {
+    // SAFETY: a full socket, not null; the result is checked for null and only read.
+    unsafe {
+        let tcp = bpf_tcp_sock(socket);
+        if !tcp.is_null() {
+            state.record.srtt_us = (*tcp).srtt_us >> 3;
+            state.record.retransmits = (*tcp).total_retrans;
+        }
+    }
+}

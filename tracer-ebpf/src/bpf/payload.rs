@@ -1,0 +1,224 @@
+//! The few payload bytes that cross the ring, copied by helper because payload is not in the linear area.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP, BPF_RB_AVAIL_DATA},
+    helpers::generated::{
+        bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+        bpf_skb_cgroup_id, bpf_skb_load_bytes,
+    },
+    programs::SkBuffContext,
+};
+use tracer_ebpf::{
+    counter::Counter,
+    flow::{FlowState, Plan},
+    record::{
+        DATAGRAM_PREFIX, DatagramRecord, PACKET_SIZES, PAYLOAD_LIMIT, PAYLOAD_PREFIX, PacketHead, PayloadRecord,
+        REQUEST_PREFIX, RESPONSE_PREFIX, kind, protocol,
+    },
+    segment::{Direction, Segment},
+};
+
+use super::{
+    map::{self, PACKETS, RECORDS},
+    output,
+    packet::Headers,
+    task,
+};
+
+/// Copies `length` bytes, at least one and at most the power of two `N`, in the form that the verifiers of 6.1
+/// and 6.18 both accept.
+#[inline(always)]
+fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u32) -> u32 {
+    if length == 0 {
+        return 0;
+    }
+    let length = ((length.min(N as u32).wrapping_sub(1)) & (N as u32).wrapping_sub(1)).wrapping_add(1);
+    // SAFETY: `to` has room for `N` bytes; the helper checks the packet's bounds.
+    let result = unsafe { bpf_skb_load_bytes(ctx.as_ptr().cast(), offset, to.cast(), length) };
+    if result == 0 { length } else { 0 }
+}
+
+/// Reads the first bytes of a message, and learns from the flow's first one whether it speaks HTTP/1.
+#[inline(always)]
+pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, offset: u32, length: u32) {
+    let record = &mut state.record;
+    let first = if plan.response {
+        let to = record.response_prefix.as_mut_ptr();
+        record.response_prefix_length = load::<RESPONSE_PREFIX>(ctx, offset, to, length) as u8;
+        let [a, b, c, d, ..] = record.response_prefix;
+        [a, b, c, d]
+    } else {
+        let to = record.request_prefix.as_mut_ptr();
+        record.request_prefix_length = load::<REQUEST_PREFIX>(ctx, offset, to, length) as u8;
+        let [a, b, c, d, ..] = record.request_prefix;
+        [a, b, c, d]
+    };
+    if record.protocol == protocol::UNKNOWN {
+        record.protocol = if is_http1(first) { protocol::HTTP1 } else { protocol::OPAQUE };
+        if record.protocol == protocol::OPAQUE {
+            record.request_prefix_length = 0;
+            record.response_prefix_length = 0;
+        }
+    }
+}
+
+/// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
+#[inline(always)]
+fn is_http1(first: [u8; 4]) -> bool {
+    const STARTS: [&[u8; 4]; 9] =
+        [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"HTTP"];
+    let first = u32::from_ne_bytes(first);
+    let [a, b, c, d, e, f, g, h, i] = STARTS;
+    first == u32::from_ne_bytes(*a)
+        || first == u32::from_ne_bytes(*b)
+        || first == u32::from_ne_bytes(*c)
+        || first == u32::from_ne_bytes(*d)
+        || first == u32::from_ne_bytes(*e)
+        || first == u32::from_ne_bytes(*f)
+        || first == u32::from_ne_bytes(*g)
+        || first == u32::from_ne_bytes(*h)
+        || first == u32::from_ne_bytes(*i)
+}
+
+/// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.
+#[inline(always)]
+pub(crate) fn metadata(ctx: &SkBuffContext, state: &FlowState, segment: &Segment, plan: &Plan, offset: u32) {
+    let bytes = if plan.response { state.record.response_bytes } else { state.record.request_bytes };
+    let before = bytes.saturating_sub(u64::from(plan.fresh));
+    if before >= u64::from(PAYLOAD_LIMIT) {
+        return;
+    }
+    // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
+    // payload as many bytes as `payload_length` says.
+    unsafe {
+        let record = bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<PayloadRecord>() as u64, 0)
+            .cast::<PayloadRecord>();
+        output::account(!record.is_null());
+        if record.is_null() {
+            return;
+        }
+        (*record).kind = kind::PAYLOAD;
+        (*record).direction = segment.direction as u8;
+        (*record).reserved = [0; 2];
+        (*record).exchange = state.record.exchange;
+        (*record).flow = state.record.flow;
+        (*record).offset = before as u32;
+        (*record).payload_length =
+            load::<PAYLOAD_PREFIX>(ctx, offset, (&raw mut (*record).payload).cast(), segment.length);
+        bpf_ringbuf_submit(record.cast(), output::wake_flags());
+    }
+}
+
+/// Emits a datagram to or from port 53.
+#[inline(always)]
+pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direction) {
+    let (thread, process) = if direction == Direction::Egress { task::current() } else { (0, 0) };
+    let length = ctx.len().saturating_sub(headers.payload);
+    // SAFETY: the size is a constant; null is checked; every byte is written before submit.
+    unsafe {
+        let record = bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<DatagramRecord>() as u64, 0)
+            .cast::<DatagramRecord>();
+        output::account(!record.is_null());
+        if record.is_null() {
+            return;
+        }
+        (*record).kind = kind::DATAGRAM;
+        (*record).direction = direction as u8;
+        (*record).family = headers.family;
+        (*record).reserved = 0;
+        (*record).local_port = headers.local_port;
+        (*record).remote_port = headers.remote_port;
+        (*record).thread = thread;
+        (*record).process = process;
+        (*record).cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
+        (*record).time = bpf_ktime_get_boot_ns();
+        (*record).local = headers.local;
+        (*record).remote = headers.remote;
+        (*record).length = length;
+        (*record).payload = [0; DATAGRAM_PREFIX];
+        (*record).payload_length = load_datagram(ctx, headers.payload, (&raw mut (*record).payload).cast(), length);
+        bpf_ringbuf_submit(record.cast(), output::wake_flags());
+    }
+}
+
+/// [`DATAGRAM_PREFIX`] is not a power of two: 256 bytes in one piece, the rest in another.
+#[inline(always)]
+fn load_datagram(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u32) -> u32 {
+    const HEAD: usize = 256;
+    const TAIL: usize = DATAGRAM_PREFIX.wrapping_sub(HEAD);
+    let head = load::<HEAD>(ctx, offset, to, length);
+    if head < HEAD as u32 {
+        return head;
+    }
+    let rest = length.saturating_sub(HEAD as u32);
+    let tail = load::<TAIL>(ctx, offset.wrapping_add(HEAD as u32), to.wrapping_add(HEAD), rest);
+    head.wrapping_add(tail)
+}
+
+/// Emits the packet for `tracer capture`; nothing at all unless somebody captures.
+#[inline(always)]
+pub(crate) fn capture(ctx: &SkBuffContext, direction: Direction, message: Option<(&FlowState, &Plan)>) {
+    let snap = map::snap_length();
+    if snap == 0 {
+        return;
+    }
+    let length = ctx.len();
+    let wanted = length.min(snap);
+    let [tiny, small, large, huge] = PACKET_SIZES;
+    let sent = if wanted <= tiny as u32 {
+        packet::<{ PACKET_SIZES[0] }>(ctx, direction, message, wanted)
+    } else if wanted <= small as u32 {
+        packet::<{ PACKET_SIZES[1] }>(ctx, direction, message, wanted)
+    } else if wanted <= large as u32 {
+        packet::<{ PACKET_SIZES[2] }>(ctx, direction, message, wanted)
+    } else {
+        packet::<{ PACKET_SIZES[3] }>(ctx, direction, message, wanted.min(huge as u32))
+    };
+    map::count(Counter::PacketsEmitted);
+    if !sent {
+        map::count(Counter::PacketsDropped);
+    }
+}
+
+#[inline(always)]
+fn packet<const N: usize>(
+    ctx: &SkBuffContext,
+    direction: Direction,
+    message: Option<(&FlowState, &Plan)>,
+    wanted: u32,
+) -> bool {
+    // SAFETY: the size is a constant; null is checked; the head is written whole, and of the packet as many
+    // bytes as `captured` says.
+    unsafe {
+        let size = size_of::<PacketHead>().wrapping_add(N) as u64;
+        let record = bpf_ringbuf_reserve((&raw const PACKETS).cast_mut().cast(), size, 0);
+        if record.is_null() {
+            return false;
+        }
+        let head = record.cast::<PacketHead>();
+        let bytes = record.cast::<u8>().wrapping_add(size_of::<PacketHead>());
+        (*head).kind = kind::PACKET;
+        (*head).direction = direction as u8;
+        ((*head).first, (*head).response, (*head).exchange, (*head).flow) = match message {
+            Some((state, plan)) if plan.fresh != 0 => {
+                (u8::from(plan.begins), u8::from(plan.response), state.record.exchange, state.record.flow)
+            }
+            Some((state, _)) => (0, 0, 0, state.record.flow),
+            None => (0, 0, 0, 0),
+        };
+        (*head).cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
+        (*head).time = bpf_ktime_get_boot_ns();
+        (*head).length = ctx.len();
+        let captured = load::<N>(ctx, 0, bytes, wanted);
+        (*head).captured = captured;
+        if captured == 0 {
+            bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP.into());
+            return false;
+        }
+        let pending = bpf_ringbuf_query((&raw const PACKETS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into());
+        let wake = if pending > map::wake_at() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+        bpf_ringbuf_submit(record, wake.into());
+    }
+    true
+}

@@ -1,0 +1,284 @@
+//! The segment → message state machine: one [`FlowState`] per socket, fed every segment of the flow in the
+//! order in which the hook or the capture shows them.
+//!
+//! A message is the bytes one side sends before the other side answers; an exchange is a request message and
+//! its response message. The host (BPF program or offline reader) asks for a [`Plan`], emits what it says,
+//! and applies the segment. Duplicates and retransmissions move no time and no byte; a segment that fills a
+//! hole was counted when the later one arrived.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    record::{FlowRecord, flow_flag, kind, protocol, role},
+    segment::{Direction, Segment, tcp_flag},
+};
+
+/// Whose message came last on the flow.
+pub mod turn {
+    /// No message yet.
+    pub const NONE: u8 = 0;
+    /// The client's.
+    pub const REQUEST: u8 = 1;
+    /// The server's.
+    pub const RESPONSE: u8 = 2;
+}
+
+/// What is kept per socket. All zeroes is the state of a flow of which nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FlowState {
+    /// What userspace gets.
+    pub record: FlowRecord,
+    /// Sequence number after the newest byte from the peer.
+    next_ingress: u32,
+    /// Sequence number after the newest byte from the pod.
+    next_egress: u32,
+    /// 1 once `next_ingress` counts.
+    seen_ingress: u8,
+    /// 1 once `next_egress` counts.
+    seen_egress: u8,
+    /// One of [`turn`].
+    turn: u8,
+    /// 1 when `record` holds something that was not emitted.
+    dirty: u8,
+    /// 1 when the newest payload segment ended a write (PSH).
+    pushed: u8,
+    /// 1 once the host has filled in flow, addresses and cgroup.
+    pub identified: u8,
+    reserved: [u8; 2],
+}
+
+/// What the host does with a segment, in the order of the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Emit the record before [`FlowState::apply`]: this segment begins the next exchange.
+    pub emit_before: bool,
+    /// New payload bytes; zero for control segments and duplicates.
+    pub fresh: u32,
+    /// The segment begins a message.
+    pub begins: bool,
+    /// The segment belongs to a response (else to a request).
+    pub response: bool,
+    /// Emit the record after [`FlowState::apply`]: nothing more of it may ever come.
+    pub emit_after: bool,
+}
+
+impl FlowState {
+    /// The pod's socket begins to connect.
+    #[inline(always)]
+    pub fn connecting(&mut self, time: u64) {
+        self.record.role = role::CLIENT;
+        self.record.opened = time;
+    }
+
+    /// The handshake is over. `role` is one of [`role`]; `receive_next` and `send_next` are the sequence
+    /// numbers that the next byte of either side will have.
+    #[inline(always)]
+    pub fn established(&mut self, time: u64, role: u8, receive_next: u32, send_next: u32) {
+        self.record.role = role;
+        self.record.established = time;
+        self.next_ingress = receive_next;
+        self.next_egress = send_next;
+        self.seen_ingress = 1;
+        self.seen_egress = 1;
+        if self.record.opened == 0 {
+            self.record.opened = time;
+        }
+    }
+
+    /// The flow was there before the hooks: its role is guessed from the ports (the client's is the ephemeral
+    /// one, Linux's default range begins at 32768) and marked.
+    #[inline(always)]
+    pub fn join(&mut self) {
+        self.record.flags |= flow_flag::JOINED;
+        let client = self.record.local_port >= 32768 && self.record.remote_port < self.record.local_port;
+        self.record.role = if client { role::CLIENT } else { role::SERVER };
+    }
+
+    /// Marks the record as emitted with `kind`; the host copies it out next.
+    #[inline(always)]
+    pub fn emitting(&mut self, kind: u8, time: u64) {
+        self.record.kind = kind;
+        self.record.emitted = time;
+        self.dirty = 0;
+    }
+
+    /// Whether something is left to emit when the flow ends: any flow that was established or tried to be.
+    #[must_use]
+    #[inline(always)]
+    pub fn closing_kind(&self) -> u8 {
+        if self.record.established == 0 && self.record.flags & flow_flag::JOINED == 0 {
+            kind::CONNECT_FAILED
+        } else {
+            kind::CLOSED
+        }
+    }
+
+    /// Accounts the segment's sequence numbers and says what to do with it.
+    #[inline(always)]
+    pub fn plan(&mut self, segment: &Segment) -> Plan {
+        let fresh = self.advance(segment);
+        let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
+        if fresh == 0 {
+            plan.emit_after = self.dirty == 1 && self.ends(segment);
+            return plan;
+        }
+        let turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
+        plan.begins = self.turn != turn;
+        plan.emit_before = self.dirty == 1 && plan.begins && !plan.response;
+        plan.emit_after = segment.has(tcp_flag::FIN | tcp_flag::RST);
+        plan
+    }
+
+    /// Moves times and bytes of the current exchange.
+    #[inline(always)]
+    pub fn apply(&mut self, segment: &Segment, plan: &Plan) {
+        self.mark(segment);
+        if plan.fresh == 0 {
+            return;
+        }
+        self.dirty = 1;
+        self.pushed = u8::from(segment.has(tcp_flag::PSH));
+        if plan.begins && (!plan.response || self.turn == turn::NONE) {
+            self.begin_exchange(plan.response);
+            self.adopt_unseen_request(segment);
+        }
+        self.turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
+        let bytes = u64::from(plan.fresh);
+        if plan.response {
+            if self.record.response_first == 0 {
+                self.record.response_first = segment.time;
+            }
+            self.record.response_last = segment.time;
+            self.record.response_bytes = self.record.response_bytes.wrapping_add(bytes);
+        } else {
+            if self.record.request_first == 0 {
+                self.record.request_first = segment.time;
+            }
+            self.record.request_last = segment.time;
+            self.record.request_bytes = self.record.request_bytes.wrapping_add(bytes);
+        }
+    }
+
+    /// Whether the host should read the first bytes of the message that `plan` begins.
+    #[must_use]
+    #[inline(always)]
+    pub fn wants_prefix(&self, plan: &Plan) -> bool {
+        plan.begins && self.record.protocol != protocol::OPAQUE
+    }
+
+    #[inline(always)]
+    fn begin_exchange(&mut self, response: bool) {
+        let record = &mut self.record;
+        record.exchange = record.exchange.wrapping_add(1);
+        record.request_first = 0;
+        record.request_last = 0;
+        record.response_first = 0;
+        record.response_last = 0;
+        record.request_bytes = 0;
+        record.response_bytes = 0;
+        record.request_prefix_length = 0;
+        record.response_prefix_length = 0;
+        record.thread = 0;
+        record.process = 0;
+        record.flags &= !flow_flag::UNSOLICITED;
+        if response {
+            record.flags |= flow_flag::UNSOLICITED;
+        }
+    }
+
+    /// The segment that ends the handshake can carry the request; its hook runs on the listener's socket, so
+    /// the flow learns of it only from the acknowledgment in the response. It arrived when the handshake ended.
+    #[inline(always)]
+    fn adopt_unseen_request(&mut self, segment: &Segment) {
+        let record = &mut self.record;
+        let bytes = segment.acknowledgment.wrapping_sub(self.next_ingress);
+        let unseen = record.role == role::SERVER
+            && record.flags & flow_flag::UNSOLICITED != 0
+            && record.established != 0
+            && self.seen_ingress == 1
+            && bytes != 0
+            && bytes <= u32::MAX / 2;
+        if unseen {
+            record.flags &= !flow_flag::UNSOLICITED;
+            record.request_first = record.established;
+            record.request_last = record.established;
+            record.request_bytes = u64::from(bytes);
+            self.next_ingress = segment.acknowledgment;
+        }
+    }
+
+    #[inline(always)]
+    fn is_response(&self, direction: Direction) -> bool {
+        (direction == Direction::Egress) == (self.record.role == role::SERVER)
+    }
+
+    /// New bytes of the segment: how far it moves the newest byte of its direction (RFC 9293, section 3.4:
+    /// sequence numbers compare modulo 2^32).
+    #[inline(always)]
+    fn advance(&mut self, segment: &Segment) -> u32 {
+        let syn = u32::from(segment.has(tcp_flag::SYN));
+        let fin = u32::from(segment.has(tcp_flag::FIN));
+        let end = segment.sequence.wrapping_add(segment.length).wrapping_add(syn);
+        let (next, seen) = match segment.direction {
+            Direction::Ingress => (&mut self.next_ingress, &mut self.seen_ingress),
+            Direction::Egress => (&mut self.next_egress, &mut self.seen_egress),
+        };
+        if *seen == 0 {
+            *seen = 1;
+            *next = end.wrapping_add(fin);
+            return segment.length;
+        }
+        let ahead = end.wrapping_sub(*next);
+        // A distance in the upper half of the space is behind: a duplicate or a keep-alive probe.
+        if ahead == 0 || ahead > u32::MAX / 2 {
+            if ahead == 0 && fin == 1 {
+                *next = end.wrapping_add(fin);
+            }
+            return 0;
+        }
+        *next = end.wrapping_add(fin);
+        if segment.length == 0 { 0 } else { ahead }
+    }
+
+    /// Whether this segment without new bytes says that the exchange's newest message may have ended: the
+    /// receiver has it all, and the sender's last segment was the end of a write; or the flow ends.
+    #[inline(always)]
+    fn ends(&self, segment: &Segment) -> bool {
+        if segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
+            return true;
+        }
+        let acknowledged = segment.direction.opposite();
+        let (next, newest) = match acknowledged {
+            Direction::Ingress => (self.next_ingress, self.record_last(Direction::Ingress)),
+            Direction::Egress => (self.next_egress, self.record_last(Direction::Egress)),
+        };
+        let covers = segment.acknowledgment.wrapping_sub(next) <= u32::MAX / 2;
+        newest && covers && self.pushed == 1
+    }
+
+    /// Whether the newest message went in `direction`.
+    #[inline(always)]
+    fn record_last(&self, direction: Direction) -> bool {
+        let turn = if self.is_response(direction) { turn::RESPONSE } else { turn::REQUEST };
+        self.turn == turn
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, segment: &Segment) {
+        let ingress = segment.direction == Direction::Ingress;
+        if segment.has(tcp_flag::SYN) {
+            self.record.syns = self.record.syns.saturating_add(1);
+        }
+        if segment.has(tcp_flag::FIN) {
+            self.record.flags |= if ingress { flow_flag::FIN_IN } else { flow_flag::FIN_OUT };
+        }
+        if segment.has(tcp_flag::RST) {
+            self.record.flags |= if ingress { flow_flag::RESET_IN } else { flow_flag::RESET_OUT };
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

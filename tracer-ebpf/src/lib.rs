@@ -1,0 +1,11 @@
+//! What the BPF programs and userspace share: the records that cross the ring buffer and the state machine
+//! that folds segments into messages. `no_std`, no allocation, no loop over content, so that the same code
+//! passes the verifier and runs offline.
+
+#![no_std]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects)]
+
+pub mod counter;
+pub mod flow;
+pub mod record;
+pub mod segment;

@@ -1,0 +1,56 @@
+//! The BPF entry points. Every program returns "allow"; nothing is written to a packet or a socket's behaviour.
+
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects)]
+
+#[cfg(target_arch = "bpf")]
+mod bpf;
+
+#[cfg(target_arch = "bpf")]
+mod entry {
+    use aya_ebpf::{
+        macros::{cgroup_skb, sock_ops},
+        programs::{SkBuffContext, SockOpsContext},
+    };
+    use tracer_ebpf::segment::Direction;
+
+    use crate::bpf::{packet, socket};
+
+    /// The packet passes, whatever we saw.
+    const ALLOW: i32 = 1;
+
+    #[cgroup_skb]
+    fn tracer_ingress(ctx: SkBuffContext) -> i32 {
+        packet::observe(&ctx, Direction::Ingress);
+        ALLOW
+    }
+
+    #[cgroup_skb]
+    fn tracer_egress(ctx: SkBuffContext) -> i32 {
+        packet::observe(&ctx, Direction::Egress);
+        ALLOW
+    }
+
+    #[sock_ops]
+    fn tracer_sockops(ctx: SockOpsContext) -> u32 {
+        socket::observe(&ctx);
+        1
+    }
+
+    // `bpf_ringbuf_*` and `bpf_sk_storage_*` are open to any licence; `bpf_probe_read_kernel` is not.
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+    /// A loop: the verifier rejects any program in which a panic survived.
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+        loop {}
+    }
+}
+
+/// The programs exist for the `bpf` targets only; elsewhere this file compiles so that the workspace's checks
+/// cover it.
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

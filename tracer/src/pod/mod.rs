@@ -1,0 +1,35 @@
+//! cgroup → container → pod.
+
+pub mod cgroup;
+pub mod table;
+
+use std::fmt;
+
+/// A pod as far as it is known. Names and namespaces come from a CRI or the Kubernetes API (later); the
+/// cgroup path alone gives the UID.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pod {
+    /// UID with dashes, from the cgroup path; for a cgroup outside a pod the path itself.
+    pub uid: String,
+    /// Namespace and name, when something told us.
+    pub name: Option<PodName>,
+}
+
+/// Namespace and name of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodName {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+impl fmt::Display for Pod {
+    /// `namespace/name`, or the UID.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{}/{}", name.namespace, name.name),
+            None => f.write_str(&self.uid),
+        }
+    }
+}

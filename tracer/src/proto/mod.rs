@@ -1,0 +1,7 @@
+//! What messages say: one file per protocol. Parsers take bytes, return values, never panic and never
+//! allocate more than a cap.
+
+pub mod dns;
+pub mod http1;
+pub mod lookup;
+pub mod metadata;

@@ -1,0 +1,218 @@
+//! Requests, the calls they caused, and where the time went.
+//!
+//! All times are nanoseconds of `CLOCK_BOOTTIME` (live) or of the capture's clock (offline).
+
+pub mod attribution;
+pub mod breakdown;
+pub mod multiplex;
+pub mod pod;
+pub mod totals;
+
+use std::{net::SocketAddr, sync::Arc};
+
+pub use self::breakdown::Stages;
+use crate::{
+    flow::{Messages, Transport},
+    pod::Pod,
+    proto::{dns::Lookup, http1, metadata::MetadataCall},
+};
+
+/// Kind of a call: which stage its time goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallKind {
+    /// A DNS lookup, search-domain expansion included.
+    Dns,
+    /// A connection set-up to anything but the metadata service.
+    Connect,
+    /// Anything done for the metadata service, its connects included.
+    Metadata,
+    /// An exchange with any other server.
+    Upstream,
+}
+
+impl CallKind {
+    /// Every kind, in the order of the stages.
+    pub const ALL: [Self; 4] = [Self::Dns, Self::Connect, Self::Metadata, Self::Upstream];
+
+    /// Its name in outputs and labels.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Metadata => "metadata",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// How a call was tied to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Attribution {
+    /// The same thread wrote the call and the response, and it multiplexes nothing.
+    Thread,
+    /// Only one request of the pod was in flight.
+    Exclusive,
+    /// Several requests may have caused it; its time is split among them.
+    Shared,
+    /// No request was in flight.
+    None,
+}
+
+impl Attribution {
+    /// Every value, most certain first.
+    pub const ALL: [Self; 4] = [Self::Thread, Self::Exclusive, Self::Shared, Self::None];
+
+    /// Its name in outputs and labels.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thread => "thread",
+            Self::Exclusive => "exclusive",
+            Self::Shared => "shared",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The thread that sent a message, as the kernel knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Thread {
+    /// `task_struct.pid`; 0 when not known.
+    pub thread: u32,
+    /// `task_struct.tgid`.
+    pub process: u32,
+}
+
+impl Thread {
+    /// Whether the kernel told us.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.thread != 0
+    }
+}
+
+/// What a call was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A DNS lookup.
+    Dns(Lookup),
+    /// A connection set-up; `metadata` calls can be connects too.
+    Connect {
+        /// Whether the handshake ended.
+        established: bool,
+    },
+    /// A request to the metadata service.
+    Metadata(MetadataCall),
+    /// An exchange whose first bytes are HTTP/1.
+    Http1(http1::Exchange),
+    /// An exchange of which only times and sizes are known.
+    Opaque,
+}
+
+/// An exchange, lookup or connect in which the pod is the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which stage its time goes to.
+    pub kind: CallKind,
+    /// First byte out (or the SYN, or the first query).
+    pub start: u64,
+    /// Last byte in (or the end of the handshake, the last answer, the timeout, the reset).
+    pub end: u64,
+    /// Flow it ran on; 0 for DNS over UDP.
+    pub flow: u64,
+    /// Number of the exchange on its flow; 0 for connects and DNS.
+    pub number: u32,
+    /// The pod's end.
+    pub local: SocketAddr,
+    /// The server's end.
+    pub peer: SocketAddr,
+    /// Who sent it.
+    pub thread: Thread,
+    /// What it was.
+    pub what: What,
+    /// Whether it got its answer.
+    pub answered: bool,
+}
+
+/// A call with the share of it that belongs to one request.
+#[derive(Clone, Debug)]
+pub struct AttributedCall {
+    /// The call.
+    pub call: Arc<Call>,
+    /// How it was tied to the request.
+    pub attribution: Attribution,
+    /// Number of requests that share it: each counts 1/`requests` of its time.
+    pub requests: u32,
+}
+
+/// What is unusual about a request: each bit is visible in outputs and counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(pub u8);
+
+impl Marks {
+    /// The response began before the request ended.
+    pub const EARLY_RESPONSE: Self = Self(1);
+    /// The request was never answered: the flow ended first. Its total ends there.
+    pub const UNANSWERED: Self = Self(2);
+    /// The flow was joined in the middle: the first exchange may be cut.
+    pub const JOINED: Self = Self(4);
+    /// More calls belonged to it than are kept; their time is counted, their detail is not.
+    pub const CALLS_CUT: Self = Self(8);
+
+    /// Sets the bits of `other`.
+    pub fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether the bits of `other` are set.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The names of the bits that are set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (Self::EARLY_RESPONSE, "early-response"),
+            (Self::UNANSWERED, "unanswered"),
+            (Self::JOINED, "joined"),
+            (Self::CALLS_CUT, "calls-cut"),
+        ]
+        .into_iter()
+        .filter_map(move |(mark, name)| self.has(mark).then_some(name))
+    }
+}
+
+/// A settled request: nothing about it changes any more.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The pod that served it.
+    pub pod: Arc<Pod>,
+    /// Flow it came on.
+    pub flow: u64,
+    /// Number of the exchange on its flow.
+    pub number: u32,
+    /// Addresses and round-trip time of the flow.
+    pub transport: Transport,
+    /// The four times and the bytes.
+    pub messages: Messages,
+    /// Who wrote the response.
+    pub thread: Thread,
+    /// Method, path and status, when the flow speaks HTTP/1.
+    pub http: Option<http1::Exchange>,
+    /// Where the time went; adds up to [`Request::total`].
+    pub stages: Stages,
+    /// The calls that belong to it, by start.
+    pub calls: Vec<AttributedCall>,
+    /// What is unusual about it.
+    pub marks: Marks,
+}
+
+impl Request {
+    /// From the first byte in to the last byte out, nanoseconds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.stages.total()
+    }
+}

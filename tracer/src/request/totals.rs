@@ -1,0 +1,83 @@
+//! Sums per pod, and the accounting of tracer itself: what every output shows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Attribution, CallKind, Request, Stages};
+use crate::{finding::Finding, pod::Pod};
+
+/// Count and time of the calls of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTotal {
+    /// Calls that ended.
+    pub count: u64,
+    /// Sum of their durations, nanoseconds (overlaps count each).
+    pub nanoseconds: u64,
+}
+
+/// Sums over the settled requests and ended calls of one pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Settled requests.
+    pub requests: u64,
+    /// Their stages, summed; adds up to their total time.
+    pub stages: Stages,
+    /// Calls by how they were attributed, in the order of [`Attribution::ALL`].
+    pub attribution: [u64; 4],
+    /// Calls by kind, in the order of [`CallKind::ALL`].
+    pub calls: [CallTotal; 4],
+}
+
+impl Totals {
+    /// Adds a settled request (not its calls: those are added once each, when they are attributed).
+    pub fn add_request(&mut self, request: &Request) {
+        self.requests += 1;
+        self.stages.add(&request.stages);
+    }
+
+    /// Adds a call once.
+    pub fn add_call(&mut self, kind: CallKind, nanoseconds: u64, attribution: Attribution) {
+        let total = &mut self.calls[kind as usize];
+        total.count += 1;
+        total.nanoseconds += nanoseconds;
+        self.attribution[attribution as usize] += 1;
+    }
+}
+
+/// What the kernel emitted and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// Records that the BPF programs made.
+    pub emitted: u64,
+    /// Records that were read and understood.
+    pub consumed: u64,
+    /// Records lost, by reason; every known reason is there, with 0.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Accounting {
+    /// Whether something is missing from the numbers.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.dropped.values().any(|n| *n > 0)
+    }
+}
+
+/// Everything that the summary outputs show.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Per pod, by name.
+    pub pods: Vec<PodSummary>,
+    /// The accounting.
+    pub accounting: Accounting,
+}
+
+/// One pod of a [`Summary`].
+#[derive(Clone, Debug)]
+pub struct PodSummary {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// Its sums.
+    pub totals: Totals,
+    /// Its open findings.
+    pub findings: Vec<Finding>,
+}
