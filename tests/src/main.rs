@@ -1,2 +1,54 @@
-//! Observation tool.
-fn main() {}
+//! `tracer-lab`: the servers of the lab and its demonstrations.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracer_lab::role::{backend, client, dns_relay, elastic, load, metadata};
+
+/// The lab of tracer: servers for incidents, to be run inside the lab's pods.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A metadata service as in a cloud instance
+    Metadata(metadata::Metadata),
+    /// A stand-in for Elasticsearch
+    Elastic(elastic::Elastic),
+    /// Holds the answers of a real DNS server for a while
+    DnsRelay(dns_relay::DnsRelay),
+    /// The backend of the incident
+    Backend(backend::Backend),
+    /// Numbered requests to the backend
+    Client(client::Client),
+    /// Plain requests at a given rate
+    Load(load::Load),
+    /// Removes what killed labs left
+    Sweep,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Metadata(role) => role.run(),
+        Command::Elastic(role) => role.run(),
+        Command::DnsRelay(role) => role.run(),
+        Command::Backend(role) => role.run(),
+        Command::Client(role) => role.run(),
+        Command::Load(role) => role.run(),
+        Command::Sweep => {
+            tracer_lab::pod::sweep::sweep();
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tracer-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Requests and responses as bytes.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::clock::unix_ns;
+
+/// More than any message of the lab: what is longer is an error, not a reason to grow.
+const LONGEST: usize = 1 << 20;
+
+/// A request or a response.
+#[derive(Debug)]
+pub struct Message {
+    start: String,
+    headers: Vec<(String, String)>,
+    /// What followed the head.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// The value of a header, whose name is given in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the connection ends with this message.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    /// A request's method and path, without the query string.
+    #[must_use]
+    pub fn method_and_path(&self) -> (&str, &str) {
+        let mut words = self.start.split(' ');
+        let method = words.next().unwrap_or_default();
+        (method, words.next().and_then(|target| target.split('?').next()).unwrap_or_default())
+    }
+
+    /// A response's status.
+    pub fn status(&self) -> Result<u16> {
+        let word = self.start.split(' ').nth(1);
+        word.and_then(|status| status.parse().ok())
+            .with_context(|| format!("not a status line: {}", self.start))
+    }
+}
+
+/// A message with the times of its bytes.
+#[derive(Debug)]
+pub struct Received {
+    /// The message.
+    pub message: Message,
+    /// When its first byte was there, in unix nanoseconds.
+    pub first: u64,
+    /// When its last byte was there, in unix nanoseconds.
+    pub last: u64,
+}
+
+/// Takes one complete message off the front of `buffer`; `None` while bytes are missing.
+pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Message>> {
+    ensure!(buffer.len() <= LONGEST, "a message of more than {LONGEST} bytes");
+    let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+    let head = std::str::from_utf8(&buffer[..end]).context("a head that is not text")?;
+    let mut lines = head.split("\r\n");
+    let start = lines.next().unwrap_or_default().to_owned();
+    let headers = lines.map(header).collect::<Result<Vec<_>>>()?;
+    let mut message = Message { start, headers, body: Vec::new() };
+    let length =
+        message.header("content-length").unwrap_or("0").parse::<usize>().context("content-length")?;
+    ensure!(length <= LONGEST, "a body of {length} bytes");
+    if buffer.len() < end + 4 + length {
+        return Ok(None);
+    }
+    message.body = buffer[end + 4..end + 4 + length].to_vec();
+    buffer.drain(..end + 4 + length);
+    Ok(Some(message))
+}
+
+fn header(line: &str) -> Result<(String, String)> {
+    let (name, value) = line.split_once(':').ok_or_else(|| anyhow!("not a header: {line}"))?;
+    Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+/// Reads one message; `None` when the other side ended the connection between messages.
+pub fn receive(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
+    let mut first = None;
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        let count = match stream.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            other => other.context("read")?,
+        };
+        let last = unix_ns();
+        if count == 0 && buffer.is_empty() {
+            return Ok(None);
+        } else if count == 0 {
+            bail!("the connection ended within a message");
+        }
+        buffer.extend_from_slice(&chunk[..count]);
+        let first = *first.get_or_insert(last);
+        if let Some(message) = take(buffer)? {
+            return Ok(Some(Received { message, first, last }));
+        }
+    }
+}
+
+/// The bytes of a request without a body; `headers` are complete lines without their ends.
+#[must_use]
+pub fn request(method: &str, target: &str, host: &str, headers: &[&str]) -> Vec<u8> {
+    let lines = headers.iter().fold(String::new(), |mut lines, header| {
+        let _infallible = write!(lines, "{header}\r\n");
+        lines
+    });
+    format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n").into_bytes()
+}
+
+/// What a server answers.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The body, sent as JSON.
+    pub body: String,
+}
+
+impl Reply {
+    /// A successful answer.
+    #[must_use]
+    pub fn ok(body: String) -> Self {
+        Self { status: 200, body }
+    }
+
+    /// The bytes of the answer, which says whether the connection ends after it.
+    #[must_use]
+    pub fn bytes(&self, close: bool) -> Vec<u8> {
+        let connection = if close { "close" } else { "keep-alive" };
+        let reason = if self.status == 200 { "OK" } else { "Error" };
+        format!(
+            "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: \
+             {connection}\r\n\r\n{}",
+            self.status,
+            self.body.len(),
+            self.body
+        )
+        .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reply, request, take};
+
+    #[test]
+    fn a_message_is_taken_when_it_is_complete() {
+        let bytes = Reply::ok("{\"a\":1}".to_owned()).bytes(true);
+        let (head, tail) = bytes.split_at(bytes.len() - 1);
+        let mut buffer = head.to_vec();
+        assert!(take(&mut buffer).unwrap().is_none());
+        buffer.extend_from_slice(tail);
+        buffer.extend_from_slice(b"HTTP/1.1 ");
+        let message = take(&mut buffer).unwrap().unwrap();
+        assert_eq!((message.status().unwrap(), message.closes()), (200, true));
+        assert_eq!(message.body, b"{\"a\":1}");
+        assert_eq!(buffer, b"HTTP/1.1 ");
+    }
+
+    #[test]
+    fn the_path_is_without_its_query() {
+        let mut bytes = request("GET", "/v1/items/3?token=x", "backend", &["A: b"]);
+        let message = take(&mut bytes).unwrap().unwrap();
+        assert_eq!(message.method_and_path(), ("GET", "/v1/items/3"));
+        assert_eq!(message.header("a"), Some("b"));
+    }
+
+    #[test]
+    fn a_broken_head_is_an_error() {
+        assert!(take(&mut b"GET / HTTP/1.1\r\nnonsense\r\n\r\n".to_vec()).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! As much of HTTP/1.1 as the lab's servers and clients need: heads, `Content-Length` bodies, and the
+//! times of the first and last byte.
+
+mod client;
+mod message;
+mod server;
+
+pub use client::{Connection, get};
+pub use message::{Message, Received, Reply, receive, request, take};
+pub use server::{Sent, Service, serve};

@@ -1,0 +1,253 @@
+//! The metadata incident: a client, a backend, Elasticsearch, DNS and a metadata service in pods of
+//! their own; and its healthy twin, which differs by configuration only.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::log::{ClientSummary, QueryLine, RequestLine, read};
+use crate::pod::network::wait_for_listener;
+use crate::process::Running;
+use crate::role::backend::Mode;
+use crate::{Lab, Pod, PodSpec, Qos};
+
+/// The name that the backend resolves.
+pub const NAME: &str = "elastic.spain.adevinta.com";
+/// The domains that its resolver tries first.
+pub const SEARCH: [&str; 3] = ["spain.svc.cluster.local", "svc.cluster.local", "cluster.local"];
+
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const DNSMASQ_PORT: u16 = 5335;
+
+/// The incident, or what it should have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// Credentials that live 15 minutes, `ndots:5`.
+    Sick,
+    /// Credentials that live 6 hours, `ndots:1`.
+    Healthy,
+}
+
+/// What varies between runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The `tracer-lab` program, which plays all roles.
+    pub program: PathBuf,
+    /// Which twin.
+    pub twin: Twin,
+    /// How the backend's requests share threads.
+    pub mode: Mode,
+    /// Text inside every secret that is sent.
+    pub canary: String,
+}
+
+impl Settings {
+    /// The incident as the demonstration shows it, played by `program`.
+    #[must_use]
+    pub fn sick(program: &Path) -> Self {
+        let canary = format!("CANARY{:016x}", crate::random::mix(std::process::id().into()));
+        Self { program: program.to_owned(), twin: Twin::Sick, mode: Mode::Thread, canary }
+    }
+
+    /// The same as its healthy twin.
+    #[must_use]
+    pub fn healthy(program: &Path) -> Self {
+        Self { twin: Twin::Healthy, ..Self::sick(program) }
+    }
+}
+
+/// A running incident. Dropping it ends it.
+pub struct Incident {
+    settings: Settings,
+    servers: Vec<Running>,
+    next_request: u64,
+    clients: u32,
+    /// The pod that asks.
+    pub client: Pod,
+    /// The pod whose requests are slow.
+    pub backend: Pod,
+    /// The pod that answers searches.
+    pub elastic: Pod,
+    /// The pod that answers DNS queries.
+    pub dns: Pod,
+    /// The pod that hands out credentials.
+    pub metadata: Pod,
+    /// What the pods are part of.
+    pub lab: Lab,
+}
+
+impl Incident {
+    /// Makes the pods, starts the servers and waits until a request has gone through all of them.
+    pub fn start(settings: Settings) -> Result<Self> {
+        let mut lab = Lab::new()?;
+        let mut pod = |name| lab.pod(PodSpec { name, qos: Qos::Burstable });
+        let (client, backend, elastic) = (pod("client")?, pod("backend")?, pod("elastic")?);
+        let (dns, metadata) = (pod("dns")?, pod("metadata")?);
+        lab.add_address(&metadata, METADATA)?;
+        let servers = Vec::new();
+        let mut incident = Self {
+            settings,
+            servers,
+            next_request: 0,
+            clients: 0,
+            client,
+            backend,
+            elastic,
+            dns,
+            metadata,
+            lab,
+        };
+        incident.backend.namespace().write_resolv_conf(&incident.resolv_conf())?;
+        incident.start_servers()?;
+        incident.wait_for_servers().context("start the incident's servers")?;
+        incident.run(1, 1).context("a first request through all servers")?;
+        Ok(incident)
+    }
+
+    /// Each pod with its part in the incident.
+    #[must_use]
+    pub fn roles(&self) -> [(&Pod, &'static str); 5] {
+        [
+            (&self.client, "client: asks the backend"),
+            (&self.backend, "backend: GET /v1/items/<n>"),
+            (&self.elastic, "elastic: answers searches after 18 ms"),
+            (&self.dns, "dns: dnsmasq behind a relay that takes 20 to 40 ms"),
+            (&self.metadata, "metadata: 169.254.169.254, 43 ms per answer"),
+        ]
+    }
+
+    /// The secrets' common text.
+    #[must_use]
+    pub fn canary(&self) -> &str {
+        &self.settings.canary
+    }
+
+    /// Makes `requests` requests to the backend, `parallel` at a time, all of which must succeed.
+    pub fn run(&mut self, requests: u64, parallel: u64) -> Result<ClientSummary> {
+        let address = self.backend.addresses().v4.into();
+        self.run_to(address, requests, parallel)
+    }
+
+    /// The same to a chosen address of the backend.
+    pub fn run_to(&mut self, backend: IpAddr, requests: u64, parallel: u64) -> Result<ClientSummary> {
+        self.start_client(backend, requests, parallel)?.finish()
+    }
+
+    /// Starts a client without waiting for it. Requests are numbered over all clients.
+    pub fn start_client(&mut self, backend: IpAddr, requests: u64, parallel: u64) -> Result<Client> {
+        self.clients += 1;
+        let log = self.log(&format!("client-{}", self.clients));
+        let mut command = self.role(&self.client, "client", &log);
+        command.arg("--target").arg(SocketAddr::new(backend, 8080).to_string());
+        for (flag, value) in
+            [("--requests", requests), ("--parallel", parallel), ("--first", self.next_request)]
+        {
+            command.arg(flag).arg(value.to_string());
+        }
+        self.next_request += requests;
+        let running = Running::spawn("the client", command.stdout(Stdio::piped()))?;
+        Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
+    }
+
+    /// The requests so far, by the backend's clock; the first request of [`Incident::start`] is number 0.
+    pub fn requests(&self) -> Result<Vec<RequestLine>> {
+        read(&self.log("backend"))
+    }
+
+    /// The DNS queries so far, by the relay's clock.
+    pub fn queries(&self) -> Result<Vec<QueryLine>> {
+        read(&self.log("dns-relay"))
+    }
+
+    /// The log of a role.
+    #[must_use]
+    pub fn log(&self, role: &str) -> PathBuf {
+        self.lab.dir().join(format!("{role}.jsonl"))
+    }
+
+    fn resolv_conf(&self) -> String {
+        let ndots = if self.settings.twin == Twin::Sick { 5 } else { 1 };
+        let server = self.dns.addresses().v4;
+        format!("nameserver {server}\nsearch {}\noptions ndots:{ndots}\n", SEARCH.join(" "))
+    }
+
+    fn role(&self, pod: &Pod, role: &str, log: &Path) -> Command {
+        let mut command = pod.command(&self.settings.program.to_string_lossy());
+        command.arg(role).arg("--log").arg(log);
+        if role != "dns-relay" {
+            command.args(["--canary", &self.settings.canary]);
+        }
+        command
+    }
+
+    fn start_servers(&mut self) -> Result<()> {
+        let lifetime = if self.settings.twin == Twin::Sick { "900" } else { "21600" };
+        let dns = self.dns.addresses().v4;
+        let commands: [(&str, &Pod, &[&str]); 4] = [
+            ("metadata", &self.metadata, &["--lifetime", lifetime]),
+            ("elastic", &self.elastic, &[]),
+            (
+                "dns-relay",
+                &self.dns,
+                &["--listen", &format!("{dns}:53"), "--upstream", &format!("127.0.0.1:{DNSMASQ_PORT}")],
+            ),
+            ("backend", &self.backend, &["--mode", self.settings.mode.flag()]),
+        ];
+        let mut servers = vec![Running::spawn("dnsmasq", &mut self.dnsmasq())?];
+        for (role, pod, flags) in commands {
+            servers.push(Running::spawn(role, self.role(pod, role, &self.log(role)).args(flags))?);
+        }
+        self.servers = servers;
+        Ok(())
+    }
+
+    fn dnsmasq(&self) -> Command {
+        let mut arguments = String::from(
+            "--keep-in-foreground --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --no-poll \
+             --cache-size=0 --bind-interfaces --listen-address=127.0.0.1",
+        );
+        let _infallible = write!(
+            arguments,
+            " --port={DNSMASQ_PORT} --local=/cluster.local/{NAME}/ --address=/{NAME}/{}",
+            self.elastic.addresses().v4
+        );
+        let mut command = self.dns.command("dnsmasq");
+        command.args(arguments.split(' '));
+        command
+    }
+
+    fn wait_for_servers(&mut self) -> Result<()> {
+        let listeners = [
+            (&self.metadata, 80),
+            (&self.elastic, 9200),
+            (&self.dns, DNSMASQ_PORT),
+            (&self.dns, 53),
+            (&self.backend, 8080),
+        ];
+        for (pod, port) in listeners {
+            wait_for_listener(pod.namespace(), port)?;
+        }
+        self.servers.iter_mut().try_for_each(Running::still_runs)
+    }
+}
+
+/// A client that runs.
+pub struct Client {
+    running: Running,
+    at_most: Duration,
+}
+
+impl Client {
+    /// Waits for the client; an error when a request failed.
+    pub fn finish(mut self) -> Result<ClientSummary> {
+        let code = self.running.wait(self.at_most)?;
+        let stdout = self.running.child().stdout.take().context("the client's stdout")?;
+        let summary: ClientSummary = serde_json::from_reader(stdout).context("the client's summary")?;
+        ensure!(code == Some(0), "the client failed: {summary:?}");
+        Ok(summary)
+    }
+}

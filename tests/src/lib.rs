@@ -1,0 +1,22 @@
+//! The lab: pods made of cgroups, network namespaces and veths, real servers in them, and incidents
+//! made of those, on one machine and without a container runtime.
+//!
+//! Everything a [`Lab`] makes carries the lab's name (`tracer-lab-<pid>-<n>`), lies in cgroups below
+//! one root cgroup of its own and sends its traffic only inside its own network namespaces.
+//! Dropping the lab removes all of it; what a killed lab left is swept by the next one.
+
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "every error is an anyhow error whose text says what was attempted, and on what"
+)]
+
+pub mod clock;
+pub mod http;
+pub mod incident;
+pub mod log;
+pub mod pod;
+pub mod process;
+pub mod random;
+pub mod role;
+
+pub use pod::{Lab, Pod, PodSpec, Qos};

@@ -1,0 +1,133 @@
+//! A lab: its name, its cgroups, its network, its directory and its pods.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+
+use super::cgroup::{PodCgroup, PodSpec, Tree};
+use super::network::{Addresses, Namespace, Node};
+use super::sweep;
+
+/// Labs made by this process so far.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// A machine's worth of pods. Dropping it ends their processes and removes everything it made.
+pub struct Lab {
+    id: String,
+    // Dropped in this order: processes first, then what they used.
+    tree: Tree,
+    node: Node,
+    dir: Directory,
+    pods: u8,
+}
+
+impl Lab {
+    /// Makes an empty lab, after sweeping what killed labs left. Needs root.
+    pub fn new() -> Result<Self> {
+        sweep::sweep();
+        let id = format!("{}{}-{}", sweep::PREFIX, std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let tree = Tree::create(&id)?;
+        let node = Node::create(&id)?;
+        let dir = Directory::create(&id)?;
+        Ok(Self { id, tree, node, dir, pods: 0 })
+    }
+
+    /// The root cgroup of all pods: what the tracer is given.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        self.tree.dir()
+    }
+
+    /// The namespace of the node, in which a node agent runs.
+    #[must_use]
+    pub fn node(&self) -> &Namespace {
+        self.node.namespace()
+    }
+
+    /// A directory for the lab's logs and configuration, removed with the lab.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir.0
+    }
+
+    /// Makes a pod.
+    pub fn pod(&mut self, spec: PodSpec<'_>) -> Result<Pod> {
+        self.pods += 1;
+        let number = self.pods;
+        let cgroup = self.tree.pod(spec)?;
+        let name = format!("{}.{}", self.id, spec.name);
+        let (namespace, addresses) = self.node.connect(name, number)?;
+        Ok(Pod { cgroup, namespace, addresses, number })
+    }
+
+    /// Gives a pod one more address, such as that of a metadata service.
+    pub fn add_address(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
+        self.node.add_address(&pod.namespace, pod.number, address)
+    }
+}
+
+/// One pod: its cgroup and its network namespace.
+pub struct Pod {
+    cgroup: PodCgroup,
+    namespace: Namespace,
+    addresses: Addresses,
+    number: u8,
+}
+
+impl Pod {
+    /// The UID in its cgroup's path.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.cgroup.uid
+    }
+
+    /// The container's cgroup directory.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        &self.cgroup.dir
+    }
+
+    /// Its network namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// A command inside the pod: in its cgroup from before the program's first socket, in its network
+    /// namespace, with its resolv.conf. The program dies with the thread that starts it.
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = self.cgroup.entered();
+        command.args(["ip", "netns", "exec", self.namespace.name(), program]);
+        command
+    }
+}
+
+/// The lab's directory below the system's directory for temporary files.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn create(id: &str) -> Result<Self> {
+        let dir = std::env::temp_dir().join(id);
+        fs::create_dir(&dir).with_context(|| format!("make the directory {}", dir.display()))?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = sweep::remove_directory(&self.0) {
+            eprintln!("tracer-lab: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Pods as the kernel sees them: a cgroup with a kubelet-like path and a network namespace.
+
+pub mod cgroup;
+mod lab;
+pub mod network;
+pub mod sweep;
+
+pub use cgroup::{PodCgroup, PodSpec, Qos, Tree};
+pub use lab::{Lab, Pod};

@@ -1,0 +1,153 @@
+//! The backend with few threads for all requests: a request's calls leave from whichever thread has time,
+//! over connections that all requests share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::state::{Calls, Served, State, locked, number, thread_id};
+use crate::clock::unix_ns;
+use crate::http::{Message, Received, Sent, take};
+use crate::log::Kind;
+
+/// Threads for all requests.
+const WORKERS: usize = 2;
+
+/// Serves for ever.
+pub(super) fn run(state: State) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_io().build()?;
+    runtime.block_on(async {
+        let address = state.flags.listen;
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+        let server = Arc::new(Server { state, idle: Mutex::default() });
+        loop {
+            let (stream, peer) = listener.accept().await.context("accept a connection")?;
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                if let Err(error) = server.converse(Connection::new(stream)).await {
+                    eprintln!("tracer-lab: connection of {peer}: {error:#}");
+                }
+            });
+        }
+    })
+}
+
+/// The state, and connections to Elasticsearch that no request uses at the moment.
+struct Server {
+    state: State,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Server {
+    async fn converse(self: Arc<Self>, mut connection: Connection) -> Result<()> {
+        connection.stream.set_nodelay(true)?;
+        while let Some(request) = connection.receive().await? {
+            let (n, mut calls) = (number(&request), Calls::default());
+            let outcome = self.item(n, &mut calls).await;
+            let reply = State::reply(n, outcome);
+            let close = request.message.closes();
+            let before = unix_ns();
+            connection.stream.write_all(&reply.bytes(close)).await.context("answer")?;
+            let sent = Sent { before, after: unix_ns() };
+            let served = Served { n, tid: thread_id(), status: reply.status, calls };
+            self.state.write(&request, sent, served);
+            if close {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn item(self: &Arc<Self>, n: u64, calls: &mut Calls) -> Result<()> {
+        if self.state.must_refresh() {
+            let [role, credentials] = self.state.metadata_requests();
+            self.ask_metadata(calls, &role).await?;
+            self.state.keep_credentials(&self.ask_metadata(calls, &credentials).await?)?;
+        }
+        let address = match self.state.known_address() {
+            Some(address) => address,
+            None => self.resolve(calls).await?,
+        };
+        let idle = locked(&self.idle).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => connect(calls, address).await?,
+        };
+        let search = self.state.search_request(n);
+        exchange(calls, Kind::Upstream, &mut connection, address, &search).await?;
+        locked(&self.idle).push(connection);
+        self.state.work();
+        Ok(())
+    }
+
+    async fn ask_metadata(&self, calls: &mut Calls, bytes: &[u8]) -> Result<Message> {
+        let peer = self.state.flags.metadata;
+        let mut connection = connect(calls, peer).await?;
+        exchange(calls, Kind::Metadata, &mut connection, peer, bytes).await
+    }
+
+    async fn resolve(self: &Arc<Self>, calls: &mut Calls) -> Result<SocketAddr> {
+        let start = unix_ns();
+        let server = Arc::clone(self);
+        let address = tokio::task::spawn_blocking(move || server.state.resolve()).await??;
+        calls.add(Kind::Dns, 0, self.state.flags.elastic.clone(), start, unix_ns());
+        Ok(address)
+    }
+}
+
+async fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
+    let start = unix_ns();
+    let stream = TcpStream::connect(peer).await.with_context(|| format!("connect to {peer}"))?;
+    stream.set_nodelay(true)?;
+    calls.add(Kind::Connect, stream.local_addr()?.port(), peer.to_string(), start, unix_ns());
+    Ok(Connection::new(stream))
+}
+
+async fn exchange(
+    calls: &mut Calls,
+    kind: Kind,
+    connection: &mut Connection,
+    peer: SocketAddr,
+    bytes: &[u8],
+) -> Result<Message> {
+    let start = unix_ns();
+    connection.stream.write_all(bytes).await.with_context(|| format!("ask {peer}"))?;
+    let answer = connection.receive().await?.with_context(|| format!("{peer} did not answer"))?;
+    calls.add(kind, connection.stream.local_addr()?.port(), peer.to_string(), start, answer.last);
+    let status = answer.message.status()?;
+    ensure!(status == 200, "{peer} answered {status}");
+    Ok(answer.message)
+}
+
+/// A connection on which messages follow each other.
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
+    /// Reads one message; `None` when the other side ended the connection between messages.
+    async fn receive(&mut self) -> Result<Option<Received>> {
+        let mut first = None;
+        loop {
+            let count = self.stream.read_buf(&mut self.buffer).await.context("read")?;
+            let last = unix_ns();
+            if count == 0 && self.buffer.is_empty() {
+                return Ok(None);
+            } else if count == 0 {
+                bail!("the connection ended within a message");
+            }
+            let first = *first.get_or_insert(last);
+            if let Some(message) = take(&mut self.buffer)? {
+                return Ok(Some(Received { message, first, last }));
+            }
+        }
+    }
+}

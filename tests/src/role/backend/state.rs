@@ -1,0 +1,135 @@
+//! What both kinds of backend share: caches, the bytes of its calls, its log.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::Backend;
+use crate::clock::{parse_rfc3339, unix_ns};
+use crate::http::{Message, Received, Reply, Sent, request};
+use crate::log::{CallLine, Kind, Log, RequestLine};
+use crate::role::metadata::{CREDENTIALS, ROLE};
+
+/// The backend's configuration, caches and log.
+pub(super) struct State {
+    pub(super) flags: Backend,
+    /// Unix seconds at which the credentials end.
+    expiration: Mutex<u64>,
+    /// The last address of the name, and when it was resolved.
+    address: Mutex<Option<(IpAddr, Instant)>>,
+    log: Log,
+}
+
+impl State {
+    pub(super) fn new(flags: Backend) -> Result<Self> {
+        let log = Log::create(&flags.log)?;
+        Ok(Self { flags, expiration: Mutex::new(0), address: Mutex::new(None), log })
+    }
+
+    /// The SDK's question before each use of the credentials.
+    pub(super) fn must_refresh(&self) -> bool {
+        *locked(&self.expiration) <= unix_ns() / 1_000_000_000 + self.flags.refresh
+    }
+
+    /// Keeps the expiration of credentials.
+    pub(super) fn keep_credentials(&self, answer: &Message) -> Result<()> {
+        let credentials: serde_json::Value = serde_json::from_slice(&answer.body).context("credentials")?;
+        let expiration = credentials["Expiration"].as_str().and_then(parse_rfc3339);
+        *locked(&self.expiration) = expiration.context("credentials without an expiration")?;
+        Ok(())
+    }
+
+    /// The address of Elasticsearch, if it was resolved not too long ago.
+    pub(super) fn known_address(&self) -> Option<SocketAddr> {
+        let known = *locked(&self.address);
+        let keep = Duration::from_millis(self.flags.dns_cache);
+        let (address, _) = known.filter(|(_, since)| since.elapsed() < keep)?;
+        Some(SocketAddr::new(address, self.flags.elastic_port))
+    }
+
+    /// Resolves the name by the C library's resolver, and keeps its address.
+    pub(super) fn resolve(&self) -> Result<SocketAddr> {
+        let name = &self.flags.elastic;
+        let mut found = (name.as_str(), self.flags.elastic_port)
+            .to_socket_addrs()
+            .with_context(|| format!("resolve {name}"))?;
+        let address = found.next().with_context(|| format!("{name} has no address"))?;
+        *locked(&self.address) = Some((address.ip(), Instant::now()));
+        Ok(address)
+    }
+
+    /// The two requests for credentials: the role's name, then its credentials.
+    pub(super) fn metadata_requests(&self) -> [Vec<u8>; 2] {
+        let token = format!("X-aws-ec2-metadata-token: {}-imds-token", self.flags.canary);
+        let host = self.flags.metadata.ip().to_string();
+        [CREDENTIALS.to_owned(), format!("{CREDENTIALS}{ROLE}")]
+            .map(|path| request("GET", &path, &host, &[&token, "Connection: close"]))
+    }
+
+    /// The request to Elasticsearch.
+    pub(super) fn search_request(&self, n: u64) -> Vec<u8> {
+        let canary = &self.flags.canary;
+        let header = format!("Authorization: AWS4-HMAC-SHA256 Credential={canary}-signature");
+        request("GET", &format!("/items/_search?q=id:{n}&key={canary}-key"), &self.flags.elastic, &[&header])
+    }
+
+    /// The backend's own work, which keeps a CPU busy.
+    pub(super) fn work(&self) {
+        let end = Instant::now() + Duration::from_micros(self.flags.work);
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// The answer for the outcome of a request.
+    pub(super) fn reply(n: u64, outcome: Result<()>) -> Reply {
+        match outcome {
+            Ok(()) => Reply::ok(format!("{{\"item\":{n}}}")),
+            Err(error) => Reply { status: 502, body: format!("{error:#}") },
+        }
+    }
+
+    /// Writes the request's line.
+    pub(super) fn write(&self, request: &Received, sent: Sent, served: Served) {
+        let Served { n, tid, status, calls } = served;
+        let (t0, t1, t2, t3) = (request.first, request.last, sent.before, sent.after);
+        self.log.write(&RequestLine { n, t0, t1, t2, t3, tid, status, calls: calls.0 });
+    }
+}
+
+/// The number in the path `/v1/items/<n>`.
+pub(super) fn number(request: &Received) -> u64 {
+    let (_, path) = request.message.method_and_path();
+    path.rsplit('/').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// What there is to say of a request once it is answered.
+pub(super) struct Served {
+    pub(super) n: u64,
+    pub(super) tid: u32,
+    pub(super) status: u16,
+    pub(super) calls: Calls,
+}
+
+/// The calls of one request so far.
+#[derive(Default)]
+pub(super) struct Calls(Vec<CallLine>);
+
+impl Calls {
+    pub(super) fn add(&mut self, kind: Kind, local_port: u16, peer: String, start: u64, end: u64) {
+        self.0.push(CallLine { kind, local_port, peer, start, end });
+    }
+}
+
+/// The calling thread's id, as the kernel knows it.
+pub(super) fn thread_id() -> u32 {
+    let link = std::fs::read_link("/proc/thread-self").ok();
+    link.and_then(|path| path.file_name()?.to_str()?.parse().ok()).unwrap_or(0)
+}
+
+/// A lock whose holder panicked still holds plain data.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

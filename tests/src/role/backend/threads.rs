@@ -1,0 +1,107 @@
+//! The backend with a thread per connection, which makes its calls itself and waits for them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use super::state::{Calls, Served, State, number, thread_id};
+use crate::clock::unix_ns;
+use crate::http::{Connection, Message, Received, Reply, Sent, Service, serve};
+use crate::log::Kind;
+
+/// Serves for ever.
+pub(super) fn run(state: State) -> Result<()> {
+    let address = state.flags.listen;
+    let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+    serve(&listener, &Arc::new(state))
+}
+
+/// What a connection's thread keeps.
+pub(super) struct Worker {
+    tid: u32,
+    elastic: Option<Connection>,
+    served: Option<Served>,
+}
+
+impl Service for State {
+    type Connection = Worker;
+
+    fn connected(&self, _peer: SocketAddr) -> Worker {
+        Worker { tid: thread_id(), elastic: None, served: None }
+    }
+
+    fn answer(&self, worker: &mut Worker, request: &Received) -> Reply {
+        let (n, mut calls) = (number(request), Calls::default());
+        let outcome = self.item(n, &mut worker.elastic, &mut calls);
+        if outcome.is_err() {
+            worker.elastic = None;
+        }
+        let reply = Self::reply(n, outcome);
+        worker.served = Some(Served { n, tid: worker.tid, status: reply.status, calls });
+        reply
+    }
+
+    fn answered(&self, worker: &mut Worker, request: &Received, sent: Sent) {
+        if let Some(served) = worker.served.take() {
+            self.write(request, sent, served);
+        }
+    }
+}
+
+impl State {
+    fn item(&self, n: u64, elastic: &mut Option<Connection>, calls: &mut Calls) -> Result<()> {
+        if self.must_refresh() {
+            let [role, credentials] = self.metadata_requests();
+            self.ask_metadata(calls, &role)?;
+            self.keep_credentials(&self.ask_metadata(calls, &credentials)?)?;
+        }
+        let address = match self.known_address() {
+            Some(address) => address,
+            None => self.resolve_logged(calls)?,
+        };
+        let connection = match elastic {
+            Some(open) => open,
+            None => elastic.insert(connect(calls, address)?),
+        };
+        exchange(calls, Kind::Upstream, connection, address, &self.search_request(n))?;
+        self.work();
+        Ok(())
+    }
+
+    fn ask_metadata(&self, calls: &mut Calls, bytes: &[u8]) -> Result<Message> {
+        let peer = self.flags.metadata;
+        let mut connection = connect(calls, peer)?;
+        exchange(calls, Kind::Metadata, &mut connection, peer, bytes)
+    }
+
+    fn resolve_logged(&self, calls: &mut Calls) -> Result<SocketAddr> {
+        let start = unix_ns();
+        let address = self.resolve()?;
+        calls.add(Kind::Dns, 0, self.flags.elastic.clone(), start, unix_ns());
+        Ok(address)
+    }
+}
+
+fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
+    let start = unix_ns();
+    let connection = Connection::open(peer)?;
+    calls.add(Kind::Connect, connection.local_port()?, peer.to_string(), start, unix_ns());
+    Ok(connection)
+}
+
+fn exchange(
+    calls: &mut Calls,
+    kind: Kind,
+    connection: &mut Connection,
+    peer: SocketAddr,
+    bytes: &[u8],
+) -> Result<Message> {
+    let start = unix_ns();
+    connection.send(bytes)?;
+    let answer = connection.receive().with_context(|| format!("ask {peer}"))?;
+    calls.add(kind, connection.local_port()?, peer.to_string(), start, answer.last);
+    let status = answer.message.status()?;
+    ensure!(status == 200, "{peer} answered {status}");
+    Ok(answer.message)
+}

@@ -1,0 +1,9 @@
+//! The servers and clients of the lab, each a subcommand of `tracer-lab`.
+
+pub mod backend;
+pub mod client;
+pub mod dns_relay;
+pub mod elastic;
+pub mod load;
+pub mod metadata;
+mod paused;
