@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # The first process of the test VM: mounts what a node has, loads the modules, runs the steps and powers
 # off. Markers on the console tell `cargo xtask kernels` what each step printed and how it ended.
-/bin/busybox --install -s /bin
+# /bin/sh is there already and stays.
+/bin/busybox --install -s /bin 2> /dev/null
 export PATH=/usr/sbin:/bin HOME=/
 
 mount -t proc proc /proc

@@ -13,8 +13,8 @@ use super::image::Image;
 use crate::run;
 
 const INIT: &str = include_str!("init.sh");
-/// Programs of this machine that the lab starts.
-const PROGRAMS: [&str; 4] = ["dnsmasq", "ip", "nginx", "tcpdump"];
+/// Programs of this machine that the lab starts. Busybox has some of these names too, with fewer options.
+const PROGRAMS: [&str; 6] = ["dnsmasq", "ip", "nginx", "nsenter", "setpriv", "tcpdump"];
 /// The users these programs drop their privileges to.
 const PASSWD: &str = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n\
     dnsmasq:x:101:65534::/:/bin/false\nwww-data:x:33:33::/:/bin/false\ntcpdump:x:102:102::/:/bin/false\n";
@@ -38,6 +38,10 @@ impl Userland {
             libraries.extend(libraries_of(&program)?);
             files.push((format!("/usr/sbin/{name}"), program));
         }
+        // Busybox's shell would prefer its own applets to these programs.
+        let shell = find_program("sh")?;
+        libraries.extend(libraries_of(&shell)?);
+        files.push(("/bin/sh".to_owned(), shell));
         for binary in binaries {
             let name = binary.file_name().unwrap_or_default().to_string_lossy();
             files.push((format!("/usr/sbin/{name}"), binary.clone()));
@@ -65,6 +69,8 @@ impl Userland {
         archive.file("/etc/passwd", PASSWD.as_bytes());
         archive.file("/etc/group", GROUP.as_bytes());
         archive.file("/etc/hosts", b"127.0.0.1 localhost\n");
+        // `ip netns exec` mounts a namespace's own file over it.
+        archive.file("/etc/resolv.conf", b"");
         archive.file("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n");
         for (path, source) in &files {
             let content = fs::read(source).with_context(|| format!("reading {}", source.display()))?;

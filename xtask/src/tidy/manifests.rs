@@ -20,7 +20,9 @@ fn check_one(manifest: &Source, architecture: &str) -> Vec<Breach> {
     }
     for (line, entry) in entries(&manifest.text, is_dependencies) {
         let name = entry.split(['=', '.', ' ']).next().unwrap_or_default();
-        if !entry.contains("path = ") && !architecture.contains(&format!("`{name}`")) {
+        // The workspace's own table names what its members share.
+        let is_listed_elsewhere = entry.contains("path = ") || entry.contains("workspace = true");
+        if !is_listed_elsewhere && !architecture.contains(&format!("`{name}`")) {
             let rule = format!("`{name}` is not named in {ARCHITECTURE}: say there why it is used");
             breaches.push(Breach { file: manifest.path.clone(), line: Some(line), rule });
         }
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_dependency_needs_its_reason() {
-        let manifest = "[dependencies]\naya.workspace = true\nours = { path = \"../ours\" }\n[lints]\nworkspace = true\n";
+        let manifest = "[dependencies]\naya = \"1\"\nlibc.workspace = true\nours = { path = \"../ours\" }\n[lints]\nworkspace = true\n";
         assert_eq!(rules(manifest, "| `aya` | loads |"), 0);
         assert_eq!(rules(manifest, ""), 1);
     }
