@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -64,8 +65,8 @@ impl Settings {
 pub struct Incident {
     settings: Settings,
     servers: Vec<Running>,
-    next_request: u64,
-    clients: u32,
+    next_request: AtomicU64,
+    clients: AtomicU64,
     /// The pod that asks.
     pub client: Pod,
     /// The pod whose requests are slow.
@@ -92,8 +93,8 @@ impl Incident {
         let mut incident = Self {
             settings,
             servers,
-            next_request: 0,
-            clients: 0,
+            next_request: AtomicU64::new(0),
+            clients: AtomicU64::new(0),
             client,
             backend,
             elastic,
@@ -127,28 +128,25 @@ impl Incident {
     }
 
     /// Makes `requests` requests to the backend, `parallel` at a time, all of which must succeed.
-    pub fn run(&mut self, requests: u64, parallel: u64) -> Result<ClientSummary> {
+    pub fn run(&self, requests: u64, parallel: u64) -> Result<ClientSummary> {
         let address = self.backend.addresses().v4.into();
         self.run_to(address, requests, parallel)
     }
 
     /// The same to a chosen address of the backend.
-    pub fn run_to(&mut self, backend: IpAddr, requests: u64, parallel: u64) -> Result<ClientSummary> {
+    pub fn run_to(&self, backend: IpAddr, requests: u64, parallel: u64) -> Result<ClientSummary> {
         self.start_client(backend, requests, parallel)?.finish()
     }
 
     /// Starts a client without waiting for it. Requests are numbered over all clients.
-    pub fn start_client(&mut self, backend: IpAddr, requests: u64, parallel: u64) -> Result<Client> {
-        self.clients += 1;
-        let log = self.log(&format!("client-{}", self.clients));
+    pub fn start_client(&self, backend: IpAddr, requests: u64, parallel: u64) -> Result<Client> {
+        let log = self.log(&format!("client-{}", self.clients.fetch_add(1, Ordering::Relaxed)));
+        let first = self.next_request.fetch_add(requests, Ordering::Relaxed);
         let mut command = self.role(&self.client, "client", &log);
         command.arg("--target").arg(SocketAddr::new(backend, 8080).to_string());
-        for (flag, value) in
-            [("--requests", requests), ("--parallel", parallel), ("--first", self.next_request)]
-        {
+        for (flag, value) in [("--requests", requests), ("--parallel", parallel), ("--first", first)] {
             command.arg(flag).arg(value.to_string());
         }
-        self.next_request += requests;
         let running = Running::spawn("the client", command.stdout(Stdio::piped()))?;
         Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
     }

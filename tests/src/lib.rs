@@ -10,13 +10,18 @@
     reason = "every error is an anyhow error whose text says what was attempted, and on what"
 )]
 
+pub mod bpf;
 pub mod clock;
+pub mod demo;
 pub mod http;
 pub mod incident;
 pub mod log;
+pub mod nginx;
 pub mod pod;
 pub mod process;
 pub mod random;
 pub mod role;
+pub mod tracer;
+pub mod wire;
 
 pub use pod::{Lab, Pod, PodSpec, Qos};

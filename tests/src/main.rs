@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracer_lab::demo::Demo;
 use tracer_lab::role::{backend, client, dns_relay, elastic, load, metadata};
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
@@ -15,6 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The metadata incident, traced live, and its healthy twin
+    Demo(Demo),
     /// A metadata service as in a cloud instance
     Metadata(metadata::Metadata),
     /// A stand-in for Elasticsearch
@@ -33,6 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(demo) => demo.run(),
         Command::Metadata(role) => role.run(),
         Command::Elastic(role) => role.run(),
         Command::DnsRelay(role) => role.run(),

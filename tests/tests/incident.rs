@@ -10,7 +10,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 
 #[test]
 fn the_sick_twin_asks_for_credentials_each_time_and_for_four_names() -> Result<()> {
-    let mut incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
+    let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
     incident.run(30, 1)?;
     let requests: Vec<_> = incident.requests()?.into_iter().filter(|request| request.n > 0).collect();
     ensure!(requests.len() == 30);
@@ -40,7 +40,7 @@ fn the_sick_twin_asks_for_credentials_each_time_and_for_four_names() -> Result<(
 
 #[test]
 fn the_healthy_twin_asks_once() -> Result<()> {
-    let mut incident = Incident::start(Settings::healthy(Path::new(PROGRAM)))?;
+    let incident = Incident::start(Settings::healthy(Path::new(PROGRAM)))?;
     incident.run(30, 1)?;
     let requests: Vec<_> = incident.requests()?.into_iter().filter(|request| request.n > 0).collect();
     ensure!(requests.iter().all(|request| spent(request, Kind::Metadata) == 0.0));

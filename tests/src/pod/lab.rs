@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -15,7 +16,11 @@ use super::sweep;
 /// Labs made by this process so far.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
+/// Held by each lab: labs side by side would only measure each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// A machine's worth of pods. Dropping it ends their processes and removes everything it made.
+/// A process has one lab at a time; the next [`Lab::new`] waits.
 pub struct Lab {
     id: String,
     // Dropped in this order: processes first, then what they used.
@@ -23,17 +28,19 @@ pub struct Lab {
     node: Node,
     dir: Directory,
     pods: u8,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Lab {
     /// Makes an empty lab, after sweeping what killed labs left. Needs root.
     pub fn new() -> Result<Self> {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         sweep::sweep();
         let id = format!("{}{}-{}", sweep::PREFIX, std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let tree = Tree::create(&id)?;
         let node = Node::create(&id)?;
         let dir = Directory::create(&id)?;
-        Ok(Self { id, tree, node, dir, pods: 0 })
+        Ok(Self { id, tree, node, dir, pods: 0, _turn: turn })
     }
 
     /// The root cgroup of all pods: what the tracer is given.

@@ -1,0 +1,154 @@
+//! Running the tracer as its users do, and reading what it says.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::http::get;
+use crate::pod::network::Namespace;
+use crate::process::{Running, Signal};
+use crate::{Lab, log};
+
+pub mod report;
+
+use report::{Summary, TracedRequest};
+
+/// What the tracer prints on stderr once it is attached.
+const READY: &str = "tracer: ready:";
+/// Where the agent listens, on the loopback of the lab's node.
+const LISTEN: &str = "127.0.0.1:9464";
+/// Longer than attaching or draining takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The tracer program that `TRACER_BIN` names: what scenario tests run.
+pub fn program() -> Result<PathBuf> {
+    let path = std::env::var_os("TRACER_BIN").map(PathBuf::from);
+    let path = path.context("set TRACER_BIN to the tracer program (cargo xtask test does)")?;
+    fs::canonicalize(&path).with_context(|| format!("TRACER_BIN={}", path.display()))
+}
+
+/// A tracer that is attached to a lab.
+pub struct Tracing<'a> {
+    name: String,
+    running: Running,
+    node: &'a Namespace,
+    dir: &'a Path,
+}
+
+impl<'a> Tracing<'a> {
+    /// Starts `tracer COMMAND --cgroup <the lab's> FLAGS…` on the lab's node and waits until it is ready.
+    pub fn start(program: &Path, lab: &'a Lab, command: &str, flags: &[&str]) -> Result<Self> {
+        let name = format!("tracer-{command}");
+        let (node, dir) = (lab.node(), lab.dir());
+        let mut line = node.command(&program.to_string_lossy());
+        line.arg(command).arg("--cgroup").arg(lab.cgroup()).args(flags);
+        if command == "agent" {
+            line.args(["--listen", LISTEN]);
+        }
+        let running = spawn_logged(&name, &mut line, dir)?;
+        let mut tracing = Self { name, running, node, dir };
+        tracing.wait_until_ready()?;
+        Ok(tracing)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stderr()?.contains(READY) {
+            let alive = self.running.still_runs();
+            alive.with_context(|| format!("stderr: {}", self.stderr().unwrap_or_default().trim()))?;
+            ensure!(Instant::now() < deadline, "{} was not ready after {PATIENCE:?}", self.name);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// Its end, however it comes; the exit code.
+    pub fn wait(&mut self) -> Result<Option<i32>> {
+        self.running.wait(PATIENCE)
+    }
+
+    /// Interrupts it, waits for its end and returns what it wrote to stdout.
+    pub fn finish(mut self) -> Result<String> {
+        self.signal(Signal::Interrupt)?;
+        let code = self.wait()?;
+        ensure!(code == Some(0), "{}: exit code {code:?}: {}", self.name, self.stderr()?.trim());
+        read(&self.dir.join(format!("{}.stdout", self.name)))
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn stderr(&self) -> Result<String> {
+        read(&self.dir.join(format!("{}.stderr", self.name)))
+    }
+
+    /// The agent's answer to a GET.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let address: SocketAddr = LISTEN.parse()?;
+        self.node.enter(|| get(address, path))
+    }
+
+    /// The agent's summary.
+    pub fn summary(&self) -> Result<Summary> {
+        Summary::parse(&self.get("/api/v1/summary")?)
+    }
+
+    /// The agent's summary once a pod's requests have settled, at the latest after some seconds.
+    pub fn settled(&self, pod: &str, requests: u64) -> Result<Summary> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let summary = self.summary()?;
+            let settled = summary.pod(pod).is_ok_and(|pod| pod.requests >= requests);
+            if settled || Instant::now() >= deadline {
+                return Ok(summary);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Starts a program whose stdout and stderr go to files in `dir`.
+fn spawn_logged(name: &str, command: &mut Command, dir: &Path) -> Result<Running> {
+    let create = |end: &str| {
+        let file = dir.join(format!("{name}.{end}"));
+        File::create(&file).with_context(|| format!("create {}", file.display()))
+    };
+    Running::spawn(name, command.stdout(create("stdout")?).stderr(create("stderr")?))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// What `tracer live` reported of a run.
+pub struct Live {
+    /// The summary.
+    pub summary: Summary,
+    /// Each settled request.
+    pub requests: Vec<TracedRequest>,
+}
+
+/// Runs `tracer live` on the lab while `work` goes on.
+pub fn live(program: &Path, lab: &Lab, work: impl FnOnce() -> Result<()>) -> Result<Live> {
+    let file = lab.dir().join("traced.jsonl");
+    let flags = ["--output", "json", "--requests", &file.to_string_lossy()];
+    let tracing = Tracing::start(program, lab, "live", &flags)?;
+    work()?;
+    // What was answered last settles when the tracer drains, on its timer.
+    std::thread::sleep(Duration::from_secs(1));
+    let summary = Summary::parse(&tracing.finish()?)?;
+    Ok(Live { summary, requests: log::read(&file)? })
+}

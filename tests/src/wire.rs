@@ -1,0 +1,121 @@
+//! The independent witness: tcpdump in a pod's namespace, read by tshark.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::Pod;
+use crate::process::{Running, Signal, run};
+
+/// A tcpdump that runs.
+pub struct Tcpdump {
+    running: Running,
+    file: PathBuf,
+}
+
+impl Tcpdump {
+    /// Starts a capture of all that the pod sends and receives, with times in nanoseconds.
+    pub fn start(pod: &Pod, file: PathBuf) -> Result<Self> {
+        let mut command = pod.namespace().command("tcpdump");
+        command.args([
+            "-i",
+            "eth0",
+            "-U",
+            "--immediate-mode",
+            "--time-stamp-precision=nano",
+            "-Z",
+            "root",
+            "-w",
+        ]);
+        let mut running = Running::spawn("tcpdump", command.arg(&file).stderr(Stdio::piped()))?;
+        let stderr = running.child().stderr.take().context("tcpdump's stderr")?;
+        let mut first = String::new();
+        BufReader::new(stderr).read_line(&mut first).context("read tcpdump's stderr")?;
+        ensure!(first.contains("listening on"), "tcpdump: {first}");
+        Ok(Self { running, file })
+    }
+
+    /// Ends the capture and returns its file.
+    pub fn finish(mut self) -> Result<PathBuf> {
+        // The last packets are on their way through the socket's ring.
+        std::thread::sleep(Duration::from_millis(500));
+        self.running.signal(Signal::Interrupt)?;
+        self.running.wait(Duration::from_secs(10))?;
+        Ok(self.file.clone())
+    }
+}
+
+/// The fields of each packet that the display filter passes; a field that occurs twice is joined by commas.
+pub fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Vec<String>>> {
+    let mut command = Command::new("tshark");
+    command.arg("-n").arg("-r").arg(file).args(["-d", "tcp.port==9200,http", "-Y", filter, "-T", "fields"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let text = run(&mut command)?;
+    Ok(text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+}
+
+/// An exchange as tshark saw it, in unix nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The port of the side that asked.
+    pub client_port: u16,
+    /// When the request passed.
+    pub start: u64,
+    /// When the response passed.
+    pub end: u64,
+    /// What was asked: path and query, or name.
+    pub what: String,
+}
+
+/// The HTTP exchanges with servers on `port`, by `http.time`.
+pub fn http(file: &Path, port: u16) -> Result<Vec<Exchange>> {
+    let filter = format!("http.response && tcp.srcport == {port}");
+    exchanges(file, &filter, ["tcp.dstport", "http.time", "frame.time_epoch", "http.response_for.uri"])
+}
+
+/// The DNS exchanges, by `dns.time`.
+pub fn dns(file: &Path) -> Result<Vec<Exchange>> {
+    exchanges(
+        file,
+        "dns.flags.response == 1",
+        ["udp.dstport", "dns.time", "frame.time_epoch", "dns.qry.name"],
+    )
+}
+
+fn exchanges(file: &Path, filter: &str, fields: [&str; 4]) -> Result<Vec<Exchange>> {
+    let lines = tshark(file, filter, &fields)?;
+    lines
+        .into_iter()
+        .map(|line| {
+            let [port, time, epoch, what] = <[String; 4]>::try_from(line.clone()).unwrap_or_default();
+            let end = nanoseconds(&epoch).with_context(|| format!("tshark: {line:?}"))?;
+            let time = nanoseconds(&time).with_context(|| format!("tshark: {line:?}"))?;
+            let client_port = port.parse().with_context(|| format!("tshark: {line:?}"))?;
+            Ok(Exchange { client_port, start: end - time, end, what })
+        })
+        .collect()
+}
+
+/// Seconds with nine digits behind the point, as an integer.
+fn nanoseconds(seconds: &str) -> Option<u64> {
+    let (whole, fraction) = seconds.split_once('.')?;
+    let fraction: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    Some(whole.parse::<u64>().ok()? * 1_000_000_000 + fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nanoseconds;
+
+    #[test]
+    fn tshark_writes_seconds() {
+        assert_eq!(nanoseconds("1700000000.123456789"), Some(1_700_000_000_123_456_789));
+        assert_eq!(nanoseconds("0.043123"), Some(43_123_000));
+        assert_eq!(nanoseconds(""), None);
+    }
+}

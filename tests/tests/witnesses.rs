@@ -1,0 +1,31 @@
+//! The witnesses of the scenario tests, without the tracer: tcpdump and tshark, the paced load.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use tracer_lab::incident::{Incident, Settings};
+use tracer_lab::nginx::Nginx;
+use tracer_lab::wire::{Tcpdump, dns, http};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
+
+#[test]
+fn tshark_sees_each_exchange_of_the_incident() -> Result<()> {
+    let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
+    let tcpdump = Tcpdump::start(&incident.backend, incident.lab.dir().join("tcpdump.pcap"))?;
+    incident.run(20, 1)?;
+    let file = tcpdump.finish()?;
+    ensure!(http(&file, 8080)?.len() == 20 && http(&file, 9200)?.len() == 20 && http(&file, 80)?.len() == 40);
+    let queries = dns(&file)?;
+    ensure!(!queries.is_empty() && queries.len().is_multiple_of(8), "{} answers", queries.len());
+    ensure!(queries.iter().all(|query| (20_000_000..45_000_000).contains(&(query.end - query.start))));
+    Ok(())
+}
+
+#[test]
+fn the_load_keeps_its_pace() -> Result<()> {
+    let nginx = Nginx::start()?;
+    let summary = nginx.start_load(Path::new(PROGRAM), 20_000, 2)?.finish()?;
+    ensure!(summary.ok == 40_000 && summary.seconds < 3.0, "{summary:?}");
+    Ok(())
+}
