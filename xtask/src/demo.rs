@@ -11,10 +11,7 @@ use crate::workspace::{Workspace, is_root};
 /// How to run the demo.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Run the healthy twin of the incident, which must show no finding
-    #[arg(long)]
-    healthy: bool,
-    /// Requests to send [default: the lab's]
+    /// Requests of the incident and of its healthy twin [default: the lab's]
     #[arg(long)]
     requests: Option<u32>,
 }
@@ -27,9 +24,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     build_release(workspace)?;
     let mut command = workspace.tool("target/release/tracer-lab");
     command.args(["demo", "--tracer", "target/release/tracer", "--out", "target/demo"]);
-    if options.healthy {
-        command.args(["--twin", "healthy"]);
-    }
     if let Some(requests) = options.requests {
         command.args(["--requests", &requests.to_string()]);
     }
