@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::incident::{Incident, SEARCH, Settings};
+use crate::incident::{Incident, SEARCH, Settings, Twin};
 use crate::tracer::Tracing;
 use crate::tracer::report::{PodSummary, Summary};
 
@@ -26,15 +26,23 @@ pub struct Demo {
     /// Requests to the backend, of the incident and of its healthy twin
     #[arg(long, default_value_t = 100)]
     requests: u64,
+    /// Only this twin; both without it
+    #[arg(long, value_enum)]
+    twin: Option<Twin>,
 }
 
 impl Demo {
-    /// Runs both twins; an error names the claim that does not hold.
+    /// Runs the twins; an error names the claim that does not hold.
     pub fn run(&self) -> Result<()> {
         fs::create_dir_all(&self.out).with_context(|| format!("make {}", self.out.display()))?;
         let program = std::env::current_exe().context("find tracer-lab itself")?;
-        self.sick(&program).context("the metadata incident")?;
-        self.healthy(&program).context("the healthy twin")
+        if self.twin != Some(Twin::Healthy) {
+            self.sick(&program).context("the metadata incident")?;
+        }
+        if self.twin != Some(Twin::Sick) {
+            self.healthy(&program).context("the healthy twin")?;
+        }
+        Ok(())
     }
 
     fn sick(&self, program: &Path) -> Result<()> {

@@ -25,7 +25,7 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const DNSMASQ_PORT: u16 = 5335;
 
 /// The incident, or what it should have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Twin {
     /// Credentials that live 15 minutes, `ndots:5`.
     Sick,

@@ -17,10 +17,12 @@ pub mod http;
 pub mod incident;
 pub mod log;
 pub mod nginx;
+pub mod oracle;
 pub mod pod;
 pub mod process;
 pub mod random;
 pub mod role;
+pub mod secret;
 pub mod tracer;
 pub mod wire;
 

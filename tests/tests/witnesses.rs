@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tracer_lab::incident::{Incident, Settings};
+use tracer_lab::log::Kind;
 use tracer_lab::nginx::Nginx;
-use tracer_lab::wire::{Tcpdump, dns, http};
+use tracer_lab::oracle::Differences;
+use tracer_lab::wire::{Exchange, Tcpdump, dns, http};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 
@@ -16,6 +18,17 @@ fn tshark_sees_each_exchange_of_the_incident() -> Result<()> {
     incident.run(20, 1)?;
     let file = tcpdump.finish()?;
     ensure!(http(&file, 8080)?.len() == 20 && http(&file, 9200)?.len() == 20 && http(&file, 80)?.len() == 40);
+    let searches = http(&file, 9200)?;
+    let mut differences = Differences::default();
+    for call in incident.requests()?.iter().filter(|line| line.n > 0).flat_map(|line| &line.calls) {
+        let near = |search: &&Exchange| search.start.abs_diff(call.start) < 1_000_000;
+        if call.kind == Kind::Upstream {
+            let search = searches.iter().find(near).with_context(|| format!("tshark has no {call:?}"))?;
+            differences.add(format!("{call:?}"), call.end - call.start, search.end - search.start, 1_000_000);
+        }
+    }
+    ensure!(differences.len() == 20);
+    differences.check("the backend's clock and tshark's")?;
     let queries = dns(&file)?;
     ensure!(!queries.is_empty() && queries.len().is_multiple_of(8), "{} answers", queries.len());
     ensure!(queries.iter().all(|query| (20_000_000..45_000_000).contains(&(query.end - query.start))));

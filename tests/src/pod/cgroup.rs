@@ -47,7 +47,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Makes the cgroup `name` below the cgroup2 mount. Needs root.
+    /// Makes the cgroup `name` below the cgroup2 mount; see [`super::sweep::fresh_name`]. Needs root.
     pub fn create(name: &str) -> Result<Self> {
         let dir = mount_point()?.join(name);
         fs::create_dir(&dir).with_context(|| format!("make the cgroup {} (needs root)", dir.display()))?;

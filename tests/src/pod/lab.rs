@@ -4,7 +4,6 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -12,9 +11,6 @@ use anyhow::{Context, Result};
 use super::cgroup::{PodCgroup, PodSpec, Tree};
 use super::network::{Addresses, Namespace, Node};
 use super::sweep;
-
-/// Labs made by this process so far.
-static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// Held by each lab: labs side by side would only measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -36,7 +32,7 @@ impl Lab {
     pub fn new() -> Result<Self> {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         sweep::sweep();
-        let id = format!("{}{}-{}", sweep::PREFIX, std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let id = sweep::fresh_name();
         let tree = Tree::create(&id)?;
         let node = Node::create(&id)?;
         let dir = Directory::create(&id)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -10,7 +11,15 @@ use super::{cgroup, network};
 use crate::process::run;
 
 /// How the name of everything a lab makes begins; the process id of its owner follows.
-pub(super) const PREFIX: &str = "tracer-lab-";
+const PREFIX: &str = "tracer-lab-";
+/// Names given by this process so far.
+static GIVEN: AtomicU32 = AtomicU32::new(0);
+
+/// A name for a lab or a cgroup tree, by which it is swept when this process dies before it cleans up.
+#[must_use]
+pub fn fresh_name() -> String {
+    format!("{PREFIX}{}-{}", std::process::id(), GIVEN.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Removes the leftovers of killed labs. What cannot be removed is reported and left.
 pub fn sweep() {

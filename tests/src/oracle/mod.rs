@@ -1,0 +1,81 @@
+//! What the servers' own clocks say a breakdown should be, and how far two readings may differ.
+
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+
+use crate::log::{CallLine, Kind, RequestLine};
+
+pub use verdict::Verdict;
+
+/// A stage in which a call of the backend belongs.
+#[must_use]
+pub fn stage(call: &CallLine) -> &'static str {
+    match call.kind {
+        Kind::Dns => "dns",
+        Kind::Connect if call.peer.starts_with("169.254.169.254:") => "metadata",
+        Kind::Connect => "connect",
+        Kind::Metadata => "metadata",
+        Kind::Upstream => "upstream",
+    }
+}
+
+/// The breakdown of a request whose calls do not overlap, in nanoseconds by the backend's clock.
+#[must_use]
+pub fn breakdown(request: &RequestLine) -> BTreeMap<&'static str, u64> {
+    let mut stages = BTreeMap::from(crate::tracer::report::STAGES.map(|stage| (stage, 0)));
+    let mut add = |stage, time| *stages.entry(stage).or_default() += time;
+    add("receive", request.t1 - request.t0);
+    add("send", request.t3 - request.t2);
+    for call in &request.calls {
+        add(stage(call), call.end - call.start);
+    }
+    let called: u64 = request.calls.iter().map(|call| call.end - call.start).sum();
+    add("self", (request.t2 - request.t1).saturating_sub(called));
+    stages
+}
+
+/// Differences between two readings of the same things.
+#[derive(Default)]
+pub struct Differences {
+    /// How far apart in nanoseconds, how far they may be, and of what.
+    pairs: Vec<(u64, u64, String)>,
+}
+
+impl Differences {
+    /// Adds a pair of readings in nanoseconds that may differ by `allowed`.
+    pub fn add(&mut self, what: String, one: u64, other: u64, allowed: u64) {
+        self.pairs.push((one.abs_diff(other), allowed, what));
+    }
+
+    /// How many pairs were compared.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether nothing was compared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Checks that 99 of 100 pairs, and there are pairs, differ by no more than they may.
+    pub fn check(&mut self, name: &str) -> Result<()> {
+        ensure!(!self.is_empty(), "{name}: nothing was compared");
+        self.pairs.sort_unstable();
+        let [median, p99] = [50, 99].map(|percent| self.pairs[(self.len() - 1) * percent / 100].0);
+        println!("{name}: {} readings, median {median} ns apart, p99 {p99} ns", self.len());
+        let beyond: Vec<_> = self.pairs.iter().filter(|(apart, allowed, _)| apart > allowed).collect();
+        let worst = beyond.iter().rev().take(5).collect::<Vec<_>>();
+        ensure!(
+            beyond.len() <= self.len() / 100,
+            "{name}: {} of {} too far apart: {worst:?}",
+            beyond.len(),
+            self.len()
+        );
+        Ok(())
+    }
+}
