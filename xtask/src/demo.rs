@@ -11,7 +11,10 @@ use crate::workspace::{Workspace, is_root};
 /// How to run the demo.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Requests of the incident and of its healthy twin [default: the lab's]
+    /// Run only this twin: `sick` or `healthy` [default: both]
+    #[arg(long)]
+    twin: Option<String>,
+    /// Requests of each twin [default: the lab's]
     #[arg(long)]
     requests: Option<u32>,
 }
@@ -24,6 +27,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     build_release(workspace)?;
     let mut command = workspace.tool("target/release/tracer-lab");
     command.args(["demo", "--tracer", "target/release/tracer", "--out", "target/demo"]);
+    if let Some(twin) = &options.twin {
+        command.args(["--twin", twin]);
+    }
     if let Some(requests) = options.requests {
         command.args(["--requests", &requests.to_string()]);
     }
