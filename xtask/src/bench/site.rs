@@ -80,7 +80,7 @@ impl Site {
         let deadline = Instant::now() + PATIENCE;
         while !fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))?.contains(ready)
         {
-            running.still_runs().with_context(|| format!("it says why in {}", log.display()))?;
+            running.still_runs().with_context(|| format!("it said: {}", said(&log)))?;
             ensure!(
                 Instant::now() < deadline,
                 "{name} was not ready after {PATIENCE:?}; see {}",
@@ -99,6 +99,11 @@ impl Site {
     }
 }
 
+/// What a program wrote before it ended.
+fn said(log: &Path) -> String {
+    fs::read_to_string(log).map_or_else(|error| error.to_string(), |text| text.trim().to_owned())
+}
+
 fn in_pod(pod: &PodCgroup, namespace: &Namespace, program: &str) -> Command {
     let mut command = pod.command("ip");
     command.args(["netns", "exec", namespace.name(), program]);
@@ -113,10 +118,11 @@ fn start_nginx(pod: &PodCgroup, namespace: &Namespace, folder: &Path) -> Result<
     Running::spawn("nginx", &mut command)
 }
 
-/// One worker, no logs, an answer from memory: as many exchanges as a core can make.
+/// One worker, no logs, an answer from memory: as many exchanges as a core can make. The worker is the only
+/// process, so that ending it ends nginx.
 fn configuration() -> String {
     format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\n\
+        "daemon off;\nmaster_process off;\nworker_processes 1;\npid nginx.pid;\n\
          events {{ worker_connections 16384; }}\n\
          http {{\n  access_log off;\n  keepalive_requests 1000000000;\n  client_body_temp_path body;\n\
          \x20 server {{\n    listen 127.0.0.1:{PORT} backlog=16384;\n    location / {{ return 200 \"ok\\n\"; }}\n  }}\n}}\n"
