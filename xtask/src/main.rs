@@ -1,2 +1,65 @@
-//! Observation tool.
-fn main() {}
+//! Set-up, demo, tests, kernels and benchmarks of tracer, as `cargo xtask <command>`.
+//!
+//! Every command first brings the tools it needs (see [`setup`]), so each works on a clean clone.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+mod bench;
+mod demo;
+mod fuzz;
+mod kernels;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+/// Builds, tests and measures tracer; each command brings what it needs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring every tool the other commands need; a second run finds them and does nothing
+    Setup,
+    /// Run every check and test; with --only, some of them
+    Test(test::Options),
+    /// Check the house rules: file lengths, lints, named dependencies
+    Tidy,
+    /// Trace the metadata incident in the lab and leave the results in target/demo
+    Demo(demo::Options),
+    /// Boot Debian kernels in QEMU and run the lab in each
+    Kernels(kernels::Options),
+    /// Measure what tracing costs, against an untraced server and tcpdump
+    Bench(bench::Options),
+    /// Fuzz the decoders; without a target, list them
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = Workspace::locate().and_then(|workspace| match cli.command {
+        Command::Setup => setup::everything(&workspace),
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Kernels(options) => kernels::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

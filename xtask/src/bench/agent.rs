@@ -1,0 +1,137 @@
+//! The agent under measurement: its CPU time, its memory, and what its metrics say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tracer_lab::http;
+use tracer_lab::process::{Running, Signal};
+
+use super::metrics;
+use super::site::Site;
+use super::wrk;
+
+/// The agent's address on the loopback of the benchmark's namespace.
+const LISTEN: &str = "127.0.0.1:9464";
+/// Longer than the agent waits before it reads the ring.
+const DRAIN: Duration = Duration::from_millis(700);
+
+/// An agent that is attached.
+pub(super) struct Agent<'a> {
+    site: &'a Site,
+    running: Running,
+}
+
+/// What the agent took during one load.
+pub(super) struct Reading {
+    /// User and system time of all its threads, in nanoseconds.
+    pub(super) cpu_ns: u64,
+    /// Its memory, in bytes.
+    pub(super) memory: Memory,
+    /// BPF run time by program, in seconds; zero while the kernel's statistics are off.
+    pub(super) program_seconds: BTreeMap<String, f64>,
+    /// Runs by program; zero while the kernel's statistics are off.
+    pub(super) program_runs: BTreeMap<String, f64>,
+    /// Requests that the agent saw.
+    pub(super) requests: f64,
+    /// The agent's own accounting.
+    pub(super) events: BTreeMap<String, f64>,
+}
+
+/// Bytes of a process that are in memory.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Memory {
+    pub(super) peak: u64,
+    pub(super) resident: u64,
+    pub(super) anonymous: u64,
+    pub(super) file: u64,
+    pub(super) shared: u64,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts the agent on a cgroup and waits until it is attached.
+    pub(super) fn start(site: &'a Site, cgroup: &Path) -> Result<Self> {
+        let mut command = site.namespace().command(&site.tracer.to_string_lossy());
+        command.args(["agent", "--listen", LISTEN, "--cgroup"]).arg(cgroup);
+        let running = site.start("agent", &mut command, "tracer: ready")?;
+        Ok(Self { site, running })
+    }
+
+    /// Runs the load and says what the agent took meanwhile; the agent ends.
+    pub(super) fn measure(
+        mut self,
+        load: impl FnOnce() -> Result<wrk::Result>,
+    ) -> Result<(wrk::Result, Option<Reading>)> {
+        let before = self.cpu_ns()?;
+        let result = load()?;
+        std::thread::sleep(DRAIN);
+        let cpu_ns = self.cpu_ns()?.saturating_sub(before);
+        let reading = self.reading(cpu_ns)?;
+        self.running.signal(Signal::Interrupt)?;
+        self.running.wait(Duration::from_secs(20))?;
+        Ok((result, Some(reading)))
+    }
+
+    fn reading(&self, cpu_ns: u64) -> Result<Reading> {
+        let address: SocketAddr = LISTEN.parse().context("reading the agent's address")?;
+        let text = self.site.namespace().enter(|| http::get(address, "/metrics"));
+        let text = text.context("getting the agent's /metrics")?;
+        let status = format!("/proc/{}/status", self.running.id());
+        let memory = fs::read_to_string(&status).with_context(|| format!("reading {status}"))?;
+        Ok(Reading {
+            cpu_ns,
+            memory: Memory::parse(&memory),
+            program_seconds: metrics::by_label(&text, "tracer_bpf_program_run_seconds_total", "program"),
+            program_runs: metrics::by_label(&text, "tracer_bpf_program_runs_total", "program"),
+            requests: metrics::sum(&text, "tracer_requests_total"),
+            events: metrics::sums(&text, "tracer_events_"),
+        })
+    }
+
+    /// The scheduler's own count for each thread; `/proc/PID/stat` has only hundredths of a second.
+    fn cpu_ns(&self) -> Result<u64> {
+        let threads = format!("/proc/{}/task", self.running.id());
+        let entries =
+            fs::read_dir(&threads).with_context(|| format!("listing {threads}: has the agent ended?"))?;
+        let mut total = 0;
+        for entry in entries.flatten() {
+            let file = entry.path().join("schedstat");
+            let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+            total +=
+                text.split_whitespace().next().and_then(|time| time.parse::<u64>().ok()).unwrap_or_default();
+        }
+        Ok(total)
+    }
+}
+
+impl Memory {
+    /// Reads the lines of `/proc/PID/status`.
+    fn parse(status: &str) -> Self {
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let kilobytes = line.and_then(|line| line.trim_start_matches(':').trim().strip_suffix(" kB"));
+            kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or_default() * 1024
+        };
+        Self {
+            peak: bytes("VmHWM"),
+            resident: bytes("VmRSS"),
+            anonymous: bytes("RssAnon"),
+            file: bytes("RssFile"),
+            shared: bytes("RssShmem"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let memory = Memory::parse("Name:\ttracer\nVmHWM:\t   2048 kB\nRssAnon:\t      4 kB\n");
+        assert_eq!(memory, Memory { peak: 2_097_152, anonymous: 4096, ..Memory::default() });
+    }
+}

@@ -1,0 +1,150 @@
+//! `cargo xtask bench`: what tracing costs, on this machine's own kernel.
+//!
+//! nginx answers wrk as fast as it can, which is the worst case: small requests at saturation, so that each
+//! segment is a message. All modes take turns in one run, because a shared machine drifts more between two
+//! runs than the modes differ. Throughput scatters by several percent all the same; the cost per exchange
+//! (BPF run time and the agent's CPU time, divided by wrk's count of requests) does not.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::run::say;
+use crate::setup::{self, debian};
+use crate::test::build_release;
+use crate::workspace::{Workspace, create_folder, is_root};
+
+mod agent;
+mod bpf_stats;
+mod metrics;
+mod report;
+mod site;
+mod statistics;
+mod wrk;
+
+use agent::{Agent, Reading};
+use site::Site;
+
+/// How much to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Rounds, in each of which every mode takes its turn
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Seconds of load per turn
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Further turns with the kernel's BPF statistics on, which give the kernel's cost
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    cost_rounds: u32,
+    /// Connections that wrk keeps
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+}
+
+/// Who watches while nginx answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nobody.
+    Untraced,
+    /// The agent, on nginx' pod.
+    Traced,
+    /// The agent, on nginx' and wrk's pods.
+    TracedBoth,
+    /// tcpdump.
+    Tcpdump,
+}
+
+impl Mode {
+    const ALL: [Self; 4] = [Self::Untraced, Self::Traced, Self::TracedBoth, Self::Tcpdump];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Untraced => "untraced",
+            Self::Traced => "traced",
+            Self::TracedBoth => "traced_both",
+            Self::Tcpdump => "tcpdump",
+        }
+    }
+}
+
+/// One turn of one mode.
+struct Turn {
+    round: u32,
+    mode: Mode,
+    /// Whether the kernel measured the programs, which costs two clock reads per run.
+    with_statistics: bool,
+    load: wrk::Result,
+    /// What the agent took, when it traced.
+    agent: Option<Reading>,
+}
+
+/// Measures and reports.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    ensure!(is_root(), "the benchmark attaches BPF programs and makes a network namespace: run it as root");
+    setup::build(workspace)?;
+    setup::tools(workspace, &[debian::LAB])?;
+    build_release(workspace)?;
+    let folder = workspace.target("bench");
+    create_folder(&folder)?;
+    let site = Site::create(workspace, &folder)?;
+    let bench = Bench { site, options };
+    bench.warm_up()?;
+    let turns = bench.all_turns()?;
+    drop(bench);
+    report::write(&folder.join("summary.json"), &turns)?;
+    report::print(&turns);
+    Ok(())
+}
+
+struct Bench<'a> {
+    site: Site,
+    options: &'a Options,
+}
+
+impl Bench<'_> {
+    fn warm_up(&self) -> Result<()> {
+        say("warming up");
+        wrk::run(&self.site, 1, self.options.connections).map(drop)
+    }
+
+    fn all_turns(&self) -> Result<Vec<Turn>> {
+        let mut turns = Vec::new();
+        for round in 0..self.options.rounds {
+            // Each round starts with another mode, so that none always follows the same neighbour.
+            let first = round as usize % Mode::ALL.len();
+            let order = Mode::ALL.iter().cycle().skip(first).take(Mode::ALL.len());
+            for mode in order {
+                turns.push(self.turn(round, *mode, false)?);
+            }
+            say(format_args!(
+                "round {} of {}: {}",
+                round + 1,
+                self.options.rounds,
+                report::round(&turns, round)
+            ));
+        }
+        say("measuring the programs' run time");
+        for round in 0..self.options.cost_rounds {
+            let _on = bpf_stats::enable()?;
+            turns.push(self.turn(round, Mode::Traced, true)?);
+        }
+        Ok(turns)
+    }
+
+    fn turn(&self, round: u32, mode: Mode, with_statistics: bool) -> Result<Turn> {
+        let load = || wrk::run(&self.site, self.options.seconds, self.options.connections);
+        let (load, agent) = match mode {
+            Mode::Untraced => (load()?, None),
+            Mode::Traced => Agent::start(&self.site, self.site.server_cgroup())?.measure(load)?,
+            Mode::TracedBoth => Agent::start(&self.site, self.site.cgroup())?.measure(load)?,
+            Mode::Tcpdump => {
+                let _tcpdump = self.site.tcpdump()?;
+                (load()?, None)
+            }
+        };
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(Turn { round, mode, with_statistics, load, agent })
+    }
+}

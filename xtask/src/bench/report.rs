@@ -1,0 +1,146 @@
+//! What the benchmark found, as a table for people and as JSON for programs.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+
+use super::agent::Reading;
+use super::statistics::{Spread, float};
+use super::{Mode, Turn};
+
+/// Nanoseconds per exchange, from the turns that measure them.
+struct Cost {
+    kernel: Spread,
+    agent: Spread,
+}
+
+impl Cost {
+    fn of(turns: &[Turn]) -> Option<Self> {
+        // The kernel's statistics slow each run down, so the agent's time comes from turns without them.
+        let kernel = traced(turns, true).map(|(turn, reading)| {
+            1e9 * reading.program_seconds.values().sum::<f64>() / float(turn.load.requests)
+        });
+        let agent =
+            traced(turns, false).map(|(turn, reading)| float(reading.cpu_ns) / float(turn.load.requests));
+        Some(Self { kernel: Spread::of(kernel)?, agent: Spread::of(agent)? })
+    }
+
+    fn microseconds(&self) -> f64 {
+        (self.kernel.median + self.agent.median) / 1000.0
+    }
+}
+
+/// Turns in which the agent traced nginx alone.
+fn traced(turns: &[Turn], with_statistics: bool) -> impl Iterator<Item = (&Turn, &Reading)> {
+    let wanted = move |turn: &&Turn| turn.mode == Mode::Traced && turn.with_statistics == with_statistics;
+    turns.iter().filter(wanted).filter_map(|turn| Some((turn, turn.agent.as_ref()?)))
+}
+
+fn throughput(turns: &[Turn], mode: Mode) -> Option<Spread> {
+    let rounds = turns.iter().filter(|turn| turn.mode == mode && !turn.with_statistics);
+    Spread::of(rounds.map(|turn| turn.load.requests_per_second))
+}
+
+/// A mode's median throughput as a part of the untraced one.
+fn ratio(turns: &[Turn], mode: Mode) -> Option<f64> {
+    Some(throughput(turns, mode)?.median / throughput(turns, Mode::Untraced)?.median)
+}
+
+/// Writes `summary.json`.
+pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
+    let cost = Cost::of(turns).context("no turn was traced, so there is no cost to report")?;
+    let mut summary = Map::new();
+    let mut spread = Map::new();
+    summary.insert("kernel_ns_per_exchange".to_owned(), json!(cost.kernel.median));
+    summary.insert("agent_ns_per_exchange".to_owned(), json!(cost.agent.median));
+    summary.insert("cost_us_per_exchange".to_owned(), json!(cost.microseconds()));
+    spread.insert("kernel_ns_per_exchange".to_owned(), cost.kernel.to_json());
+    spread.insert("agent_ns_per_exchange".to_owned(), cost.agent.to_json());
+    let mut ratios = Map::new();
+    for mode in Mode::ALL {
+        let found = throughput(turns, mode).with_context(|| format!("there was no turn {}", mode.name()))?;
+        summary.insert(format!("{}_rps", mode.name()), json!(found.median));
+        spread.insert(format!("{}_rps", mode.name()), found.to_json());
+        if mode != Mode::Untraced {
+            ratios.insert(mode.name().to_owned(), json!(ratio(turns, mode)));
+        }
+    }
+    summary.insert("spread".to_owned(), Value::Object(spread));
+    summary.insert("ratios".to_owned(), Value::Object(ratios));
+    summary.insert("agent_memory_bytes".to_owned(), memory(turns));
+    summary.insert("rounds".to_owned(), turns.iter().map(turn_json).collect());
+    let text = serde_json::to_string_pretty(&Value::Object(summary))?;
+    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+}
+
+/// The highest values of all turns.
+fn memory(turns: &[Turn]) -> Value {
+    let highest =
+        |part: fn(&Reading) -> u64| turns.iter().filter_map(|turn| turn.agent.as_ref()).map(part).max();
+    json!({
+        "peak": highest(|reading| reading.memory.peak),
+        "resident": highest(|reading| reading.memory.resident),
+        "anonymous": highest(|reading| reading.memory.anonymous),
+        "file": highest(|reading| reading.memory.file),
+        "shared": highest(|reading| reading.memory.shared),
+    })
+}
+
+fn turn_json(turn: &Turn) -> Value {
+    let agent = turn.agent.as_ref().map(|reading| {
+        json!({
+            "cpu_ns": reading.cpu_ns,
+            "requests": reading.requests,
+            "program_seconds": reading.program_seconds,
+            "program_runs": reading.program_runs,
+            "events": reading.events,
+            "memory_peak_bytes": reading.memory.peak,
+            "memory_anonymous_bytes": reading.memory.anonymous,
+        })
+    });
+    json!({
+        "round": turn.round,
+        "mode": turn.mode.name(),
+        "bpf_stats": turn.with_statistics,
+        "requests": turn.load.requests,
+        "rps": turn.load.requests_per_second,
+        "agent": agent,
+    })
+}
+
+/// One round in a line.
+pub(super) fn round(turns: &[Turn], round: u32) -> String {
+    let of_round = turns.iter().filter(|turn| turn.round == round && !turn.with_statistics);
+    let texts = of_round.map(|turn| format!("{} {:.0}/s", turn.mode.name(), turn.load.requests_per_second));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Prints the table.
+pub(super) fn print(turns: &[Turn]) {
+    println!("{:<12} {:>10} {:>21} {:>9}", "mode", "median/s", "quartiles", "ratio");
+    for mode in Mode::ALL {
+        if let (Some(found), Some(ratio)) = (throughput(turns, mode), ratio(turns, mode)) {
+            let quartiles = format!("{:.0} to {:.0}", found.q1, found.q3);
+            println!("{:<12} {:>10.0} {quartiles:>21} {:>8.1}%", mode.name(), found.median, 100.0 * ratio);
+        }
+    }
+    if let Some(cost) = Cost::of(turns) {
+        println!(
+            "cost per exchange: kernel {:.0} ns ({:.0} to {:.0}) + agent {:.0} ns ({:.0} to {:.0}) = {:.2} µs",
+            cost.kernel.median,
+            cost.kernel.min,
+            cost.kernel.max,
+            cost.agent.median,
+            cost.agent.min,
+            cost.agent.max,
+            cost.microseconds()
+        );
+    }
+    if let Some(peak) =
+        turns.iter().filter_map(|turn| turn.agent.as_ref()).map(|reading| reading.memory.peak).max()
+    {
+        println!("agent memory: {:.1} MB at most", float(peak) / 1e6);
+    }
+}

@@ -1,0 +1,55 @@
+//! Brings what the commands need: the toolchain, bpf-linker, cargo-deny, Debian packages.
+//!
+//! Each part looks first and does nothing when its tool is there, so that every command can ask
+//! for what it needs each time it runs.
+
+use std::fs::File;
+
+use anyhow::{Context as _, Result};
+
+use crate::run::say;
+use crate::workspace::{Workspace, create_folder};
+
+pub(crate) mod debian;
+pub(crate) mod deny;
+pub(crate) mod linker;
+mod toolchain;
+
+/// `cargo xtask setup`: everything any command needs.
+pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
+    build(workspace)?;
+    tools(workspace, &[debian::LAB, debian::KERNELS, debian::FUZZ])?;
+    with_lock(workspace, deny::install)?;
+    say("set-up is complete");
+    Ok(())
+}
+
+/// What building tracer needs: the pinned toolchain and bpf-linker.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    with_lock(workspace, |workspace| {
+        toolchain::install(workspace)?;
+        linker::install(workspace)
+    })
+}
+
+/// Debian packages, as groups of [`debian`].
+pub(crate) fn tools(workspace: &Workspace, groups: &[&[&str]]) -> Result<()> {
+    with_lock(workspace, |workspace| debian::install(workspace, &groups.concat()))
+}
+
+/// cargo-deny.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
+    with_lock(workspace, deny::install)
+}
+
+/// Two set-ups at the same time would build the same tool into the same place.
+fn with_lock(workspace: &Workspace, step: impl FnOnce(&Workspace) -> Result<()>) -> Result<()> {
+    create_folder(&workspace.cache)?;
+    let path = workspace.cache.join("setup.lock");
+    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        say(format_args!("waiting for another set-up to finish (lock: {})", path.display()));
+        lock.lock().with_context(|| format!("locking {}", path.display()))?;
+    }
+    step(workspace)
+}
