@@ -49,6 +49,7 @@ pub struct FlowState {
 }
 
 /// What the host does with a segment, in the order of the fields.
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent yes and no answers")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Emit the record before [`FlowState::apply`]: this segment begins the next exchange.
@@ -289,5 +290,6 @@ impl FlowState {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic")]
 #[path = "flow_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! cgroup_skb: every segment of the pod's sockets.
+//! `cgroup_skb`: every segment of the pod's sockets.
 //!
 //! Headers lie in the linear area and are read directly, payload does not and is copied by helper. The fast
 //! path is a segment that only moves counters: no clock, no copy, no helper besides the socket storage.

@@ -4,6 +4,7 @@ use bytemuck::{Zeroable as _, bytes_of_mut, try_from_bytes};
 use tracer_ebpf::record::{DatagramRecord, FLOW_HEAD, FlowRecord, PayloadRecord, kind};
 
 /// A record of the ring.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call; the large variant is the usual one")]
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A flow opened, moved, failed or closed.
