@@ -135,6 +135,9 @@ impl FlowState {
         let turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
         plan.begins = self.turn != turn;
         plan.emit_before = self.dirty == 1 && plan.begins && !plan.response;
+        if plan.emit_before {
+            self.record.flags |= flow_flag::FINAL;
+        }
         plan.emit_after = segment.has(tcp_flag::FIN | tcp_flag::RST);
         plan
     }
@@ -191,7 +194,7 @@ impl FlowState {
         record.thread = 0;
         record.process = 0;
         record.updates = 0;
-        record.flags &= !flow_flag::UNSOLICITED;
+        record.flags &= !(flow_flag::UNSOLICITED | flow_flag::FINAL);
         if response {
             record.flags |= flow_flag::UNSOLICITED;
         }

@@ -66,10 +66,7 @@ pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, of
 /// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
 #[inline(always)]
 fn is_http1(first: [u8; 4]) -> bool {
-    matches!(
-        &first,
-        b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" | b"HTTP"
-    )
+    matches!(&first, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" | b"HTTP")
 }
 
 /// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.

@@ -187,9 +187,8 @@ impl Active {
     fn push(&mut self, datagram: &Datagram) {
         let message = &datagram.message;
         self.last = datagram.time;
-        let again = |q: &&mut Query| {
-            q.answer.is_none() && q.name == message.name && q.kind == message.query_type
-        };
+        let again =
+            |q: &&mut Query| q.answer.is_none() && q.name == message.name && q.kind == message.query_type;
         if let Some(query) = self.queries.iter_mut().find(again) {
             // A retransmission: the answer may come to the new id and socket (RFC 5452, section 4.2).
             query.id = message.id;

@@ -95,7 +95,8 @@ async fn text(
 
 /// Asks the loop; the error is the response to give when it does not answer.
 async fn ask<T>(State(queries): Loop, query: fn(oneshot::Sender<T>) -> Query) -> Result<T, Box<Response>> {
-    let unavailable = |why: &str| Box::new((StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response());
+    let unavailable =
+        |why: &str| Box::new((StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response());
     let (reply, answer) = oneshot::channel();
     queries.try_send(query(reply)).map_err(|error| match error {
         TrySendError::Full(_) => unavailable("too many requests wait for the tracing loop"),
