@@ -86,6 +86,8 @@ pub struct PodTracker {
     answered: Answered,
     calls: BTreeMap<Key, Entry>,
     threads: Multiplexing,
+    /// A pod that never calls anything needs no trail of its threads.
+    makes_calls: bool,
     /// Records that came for an exchange that had settled.
     pub late: u64,
     /// Requests given up at [`IN_FLIGHT_LIMIT`].
@@ -109,7 +111,7 @@ impl PodTracker {
             }
             return;
         }
-        if !self.calls.is_empty() {
+        if self.makes_calls {
             self.threads.response(pending.thread, key.flow, pending.messages.response_first);
         }
         self.answered.insert(key, pending, open);
@@ -121,6 +123,7 @@ impl PodTracker {
             self.late += 1;
             return;
         }
+        self.makes_calls = true;
         if call.flow != 0 {
             let until = if open { emitted } else { call.end };
             self.threads.call(call.thread, call.flow, call.start, until);
