@@ -1,4 +1,4 @@
-//! cgroup_skb: every segment of the pod's sockets.
+//! `cgroup_skb`: every segment of the pod's sockets.
 //!
 //! Headers lie in the linear area and are read directly, payload does not and is copied by helper. The fast
 //! path is a segment that only moves counters: no clock, no copy, no helper besides the socket storage.
@@ -126,7 +126,6 @@ fn follow(
     plan: &Plan,
     payload: u32,
 ) {
-    map::count(Counter::Segments);
     if plan.emit_before {
         read_tcp_sock(socket, state);
         output::emit_flow(state, kind::EXCHANGE, segment.time);
@@ -298,7 +297,6 @@ fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         )
     };
     if source == DNS_PORT || destination == DNS_PORT {
-        map::count(Counter::Datagrams);
         if let Some(headers) = addresses(ctx, network, start, direction, payload) {
             payload::datagram(ctx, &headers, direction);
         }

@@ -66,19 +66,7 @@ pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, of
 /// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
 #[inline(always)]
 fn is_http1(first: [u8; 4]) -> bool {
-    const STARTS: [&[u8; 4]; 9] =
-        [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"HTTP"];
-    let first = u32::from_ne_bytes(first);
-    let [a, b, c, d, e, f, g, h, i] = STARTS;
-    first == u32::from_ne_bytes(*a)
-        || first == u32::from_ne_bytes(*b)
-        || first == u32::from_ne_bytes(*c)
-        || first == u32::from_ne_bytes(*d)
-        || first == u32::from_ne_bytes(*e)
-        || first == u32::from_ne_bytes(*f)
-        || first == u32::from_ne_bytes(*g)
-        || first == u32::from_ne_bytes(*h)
-        || first == u32::from_ne_bytes(*i)
+    matches!(&first, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" | b"HTTP")
 }
 
 /// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.

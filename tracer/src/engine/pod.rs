@@ -96,14 +96,14 @@ fn settle(
 ) {
     match settled {
         Settled::Request(request) => {
-            totals.add_request(&request);
-            watch.request(&request);
-            observer.request(&request);
+            totals.add_request(request);
+            watch.request(request);
+            observer.request(request);
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
-            watch.call(&call);
-            observer.call(pod, &call, attribution);
+            watch.call(call);
+            observer.call(pod, call, attribution);
         }
     }
 }
