@@ -5,7 +5,11 @@ use std::{net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{proto::metadata, session::Session, source::live::{Options, privilege}};
+use crate::{
+    proto::metadata,
+    session::Session,
+    source::live::{Options, privilege},
+};
 
 /// Form of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,7 +9,8 @@ use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 /// When the kernel refuses.
 pub fn give_up() -> Result<(), CapsError> {
     let held = caps::read(None, CapSet::Permitted)?;
-    let kept: CapsHashSet = held.into_iter().filter(|capability| *capability == Capability::CAP_BPF).collect();
+    let kept: CapsHashSet =
+        held.into_iter().filter(|capability| *capability == Capability::CAP_BPF).collect();
     caps::clear(None, CapSet::Inheritable)?;
     caps::set(None, CapSet::Effective, &kept)?;
     caps::set(None, CapSet::Permitted, &kept)
