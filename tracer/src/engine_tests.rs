@@ -238,7 +238,7 @@ fn a_dns_server_pod_makes_no_lookups() {
         DatagramRecord { cgroup: POD, local_port: 53, remote_port: 40000, ..DatagramRecord::zeroed() };
     record.payload[2] = 1;
     record.payload[5] = 1;
-    record.payload_length = DATAGRAM_PREFIX as u32;
+    record.payload_length = u32::try_from(DATAGRAM_PREFIX).unwrap();
     lab.engine.ingest(Record::Datagram(&record), &mut lab.seen);
     record.payload_length = 5;
     lab.engine.ingest(Record::Datagram(&record), &mut lab.seen);

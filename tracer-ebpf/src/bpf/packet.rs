@@ -296,10 +296,10 @@ fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
             u16::from_be((start.wrapping_add(2) as *const u16).read_unaligned()),
         )
     };
-    if source == DNS_PORT || destination == DNS_PORT {
-        if let Some(headers) = addresses(ctx, network, start, direction, payload) {
-            payload::datagram(ctx, &headers, direction);
-        }
+    if (source == DNS_PORT || destination == DNS_PORT)
+        && let Some(headers) = addresses(ctx, network, start, direction, payload)
+    {
+        payload::datagram(ctx, &headers, direction);
     }
     payload::capture(ctx, direction, None);
 }

@@ -92,7 +92,7 @@ fn settle(
     totals: &mut Totals,
     watch: &mut Watch,
     observer: &mut dyn Observer,
-    settled: Settled,
+    settled: Settled<'_>,
 ) {
     match settled {
         Settled::Request(request) => {

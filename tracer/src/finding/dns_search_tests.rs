@@ -33,7 +33,9 @@ fn call(wasted: u32, domains: &[&str]) -> Call {
 
 fn finding(calls: &[Call]) -> Option<Finding> {
     let mut watcher = Watcher::default();
-    calls.iter().for_each(|call| watcher.call(call));
+    for call in calls {
+        watcher.call(call);
+    }
     watcher.finding(&Arc::new(Pod { uid: "pod".to_owned(), name: None }), 1000 * MS)
 }
 

@@ -48,7 +48,9 @@ fn request(pod: &Arc<Pod>, metadata: u64, remaining: Option<i64>) -> Request {
 fn finding(requests: &[(u64, Option<i64>)]) -> Option<Finding> {
     let pod = Arc::new(Pod { uid: "pod".to_owned(), name: None });
     let mut watcher = Watcher::default();
-    requests.iter().for_each(|&(metadata, remaining)| watcher.request(&request(&pod, metadata, remaining)));
+    for &(metadata, remaining) in requests {
+        watcher.request(&request(&pod, metadata, remaining));
+    }
     watcher.finding(&pod, 1000 * MS)
 }
 

@@ -71,7 +71,7 @@ struct Entry {
 }
 
 /// What a tracker gives back when time moves on.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Settled<'a> {
     /// A request.
     Request(&'a Request),

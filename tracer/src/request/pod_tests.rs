@@ -54,6 +54,9 @@ fn call(flow: u64, thread: Thread, start: u64, end: u64) -> (Key, Call) {
     (Key { first: start * MS, flow, number: 1 }, call)
 }
 
+/// Flow, attribution and number of sharers of a request's call.
+type Owned = (u64, Attribution, u32);
+
 /// Feeds a tracker and collects what settles.
 #[derive(Default)]
 struct Lab {
@@ -80,8 +83,8 @@ impl Lab {
         });
     }
 
-    /// Flow, attribution and share of the calls of each settled request.
-    fn owned(&self) -> Vec<(u64, Vec<(u64, Attribution, u32)>)> {
+    /// The flow of each settled request, and its calls.
+    fn owned(&self) -> Vec<(u64, Vec<Owned>)> {
         let calls = |r: &Request| r.calls.iter().map(|c| (c.call.flow, c.attribution, c.requests)).collect();
         self.requests.iter().map(|request| (request.flow, calls(request))).collect()
     }
