@@ -12,9 +12,11 @@ pub enum Counter {
     PacketsEmitted = 2,
     /// Packets for `tracer capture` that their ring had no room for.
     PacketsDropped = 3,
-    /// Segments whose headers could not be read (truncated, or IPv6 with extension headers).
+    /// Packets whose headers could not be read (cut, or IPv6 with extension headers): each counts as a record
+    /// emitted and dropped.
     Unparsed = 4,
-    /// Segments whose socket storage could not be made (out of memory).
+    /// Segments and handshakes whose socket storage could not be made (out of memory): each counts as a record
+    /// emitted and dropped.
     NoStorage = 5,
 }
 

@@ -52,12 +52,17 @@ struct Network {
 #[inline(always)]
 pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
     let Some(network) = network(ctx) else {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     };
     match network.protocol {
         TCP => tcp(ctx, &network, direction),
         UDP => udp(ctx, &network, direction),
+        // IPv6 extension headers (RFC 8200, section 4): hop-by-hop, routing, fragment, destination options.
+        0 | 43 | 44 | 60 if network.family == 6 => {
+            map::lose(Counter::Unparsed);
+            payload::capture(ctx, direction, None);
+        }
         _ => payload::capture(ctx, direction, None),
     }
 }
@@ -88,7 +93,7 @@ fn network(ctx: &SkBuffContext) -> Option<Network> {
 fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     let start = ctx.data().wrapping_add(network.transport);
     if start.wrapping_add(20) > ctx.data_end() {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     }
     // SAFETY: the twenty bytes of the TCP header lie inside the linear area.
@@ -285,7 +290,7 @@ unsafe fn address(start: usize, family: u8, v4: usize, v6: usize, end: usize) ->
 fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     let start = ctx.data().wrapping_add(network.transport);
     if start.wrapping_add(8) > ctx.data_end() {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     }
     let payload = (network.transport as u32).wrapping_add(8);
