@@ -60,7 +60,9 @@ pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
         UDP => udp(ctx, &network, direction),
         // IPv6 extension headers (RFC 8200, section 4): hop-by-hop, routing, fragment, destination options.
         0 | 43 | 44 | 60 if network.family == 6 => {
-            map::lose(Counter::Unparsed);
+            if matches!(extended(ctx), TCP | UDP) {
+                map::lose(Counter::Unparsed);
+            }
             payload::capture(ctx, direction, None);
         }
         _ => payload::capture(ctx, direction, None),
@@ -87,6 +89,17 @@ fn network(ctx: &SkBuffContext) -> Option<Network> {
     // SAFETY: the first forty bytes lie inside the linear area.
     let protocol = unsafe { *(start.wrapping_add(6) as *const u8) };
     Some(Network { family: 6, protocol, transport: 40 })
+}
+
+/// What follows the first IPv6 extension header; 0 when it cannot be read.
+#[inline(always)]
+fn extended(ctx: &SkBuffContext) -> u8 {
+    let at = ctx.data().wrapping_add(40);
+    if at.wrapping_add(1) > ctx.data_end() {
+        return 0;
+    }
+    // SAFETY: one byte inside the linear area.
+    unsafe { *(at as *const u8) }
 }
 
 #[inline(always)]
