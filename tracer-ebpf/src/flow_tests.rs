@@ -48,9 +48,9 @@ impl Host {
     }
 
     fn emit(&mut self) {
-        self.state.emitting(kind::EXCHANGE, self.now);
-        self.emitted.push(self.state.record);
-        self.state.emitted();
+        self.state.emitting(kind::EXCHANGE);
+        self.emitted.push(FlowRecord { emitted: self.now, ..self.state.record });
+        self.state.emitted(kind::EXCHANGE, true);
     }
 }
 

@@ -56,7 +56,7 @@ impl Lab {
     }
 
     fn flow(&mut self, record: &FlowRecord) {
-        self.engine.ingest(Record::Flow(*record), &mut self.seen);
+        self.engine.ingest(Record::Flow(record), &mut self.seen);
     }
 
     /// An exchange of the pod's thread 11, from `from` to `to` ms, on a flow of its own.

@@ -11,7 +11,7 @@ use tracer::{
     pod::Pod,
     request::{Attribution, Call, Request},
 };
-use tracer_ebpf::record::{DatagramRecord, FLOW_HEAD, FlowRecord, PayloadRecord, kind};
+use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
 
 struct Named;
 
@@ -41,10 +41,10 @@ fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
     for (selector, mut bytes) in input {
         now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);
         let (kind, size) = match selector % 8 {
-            0 => (kind::OPENED, FLOW_HEAD),
+            0 => (kind::OPENED, size_of::<FlowRecord>()),
             1 | 2 => (kind::EXCHANGE, size_of::<FlowRecord>()),
-            3 => (kind::CLOSED, FLOW_HEAD),
-            4 => (kind::CONNECT_FAILED, FLOW_HEAD),
+            3 => (kind::CLOSED, size_of::<FlowRecord>()),
+            4 => (kind::CONNECT_FAILED, size_of::<FlowRecord>()),
             5 | 6 => (kind::DATAGRAM, size_of::<DatagramRecord>()),
             _ => (kind::PAYLOAD, size_of::<PayloadRecord>()),
         };

@@ -43,12 +43,13 @@ pub enum FlowEvent {
         /// From the first SYN, nanoseconds.
         nanoseconds: u64,
     },
+    /// One side reset the flow.
+    Reset {
+        /// The pod did; else its peer.
+        by_pod: bool,
+    },
     /// The flow is closed.
     Closed {
-        /// The peer sent RST.
-        reset_by_peer: bool,
-        /// The pod sent RST.
-        reset_by_pod: bool,
         /// Smoothed round-trip time, microseconds.
         srtt_us: u32,
     },
@@ -111,7 +112,7 @@ impl<R: Resolve> Engine<R> {
     /// Takes one record.
     pub fn ingest(&mut self, record: Record<'_>, observer: &mut dyn Observer) {
         match record {
-            Record::Flow(record) => self.flow(&record, observer),
+            Record::Flow(record) => self.flow(record, observer),
             Record::Datagram(record) => self.datagram(record),
             Record::Payload(record) => self.metadata.ingest(record),
         }
