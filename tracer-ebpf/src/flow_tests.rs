@@ -206,6 +206,113 @@ fn a_request_in_the_segment_that_ends_the_handshake_is_known_from_the_response()
 }
 
 #[test]
+fn a_bare_fin_says_nothing_of_the_bytes_before_it() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5300, 0, 1050, FIN);
+    host.segment(Ingress, 5000, 300, 1050, PSH | FIN);
+    assert_eq!(host.state.record.response_bytes, 300);
+    assert_eq!(host.emitted.last().map(|record| record.response_bytes), Some(300));
+}
+
+#[test]
+fn an_acknowledgment_ahead_of_a_lost_request_does_not_hide_it() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1050, 0, 5000, 0);
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    assert_eq!(host.state.record.request_bytes, 50);
+}
+
+#[test]
+fn filling_a_hole_moves_the_end_of_the_message() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 100, 1050, 0);
+    host.segment(Ingress, 5200, 100, 1050, PSH);
+    let late = Segment {
+        time: 500,
+        sequence: 5100,
+        acknowledgment: 1050,
+        length: 100,
+        flags: tcp_flag::ACK,
+        direction: Ingress,
+    };
+    assert!(host.state.plan(&late).again);
+    host.state.fill(&late);
+    assert_eq!((host.state.record.response_last, host.state.record.response_bytes), (500, 300));
+}
+
+#[test]
+fn the_wait_for_a_response_ends_with_the_flow() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 0, 1050, 0);
+    assert_eq!(host.emitted.len(), 1, "in flight");
+    host.segment(Egress, 1050, 0, 5000, FIN);
+    assert_eq!(host.emitted.len(), 2, "given up");
+    assert_eq!(host.emitted[1].flags & flow_flag::FIN_OUT, flow_flag::FIN_OUT);
+}
+
+#[test]
+fn an_interim_response_does_not_end_the_request() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.segment(Egress, 5000, 25, 1050, PSH);
+    host.state.interim();
+    host.segment(Ingress, 1050, 1000, 5025, PSH);
+    host.segment(Egress, 5025, 200, 2050, PSH);
+    let record = host.state.record;
+    assert_eq!((record.exchange, record.request_bytes, record.response_bytes), (1, 1050, 200));
+    assert_eq!((record.request_first, record.request_last, record.response_first), (110, 130, 140));
+}
+
+#[test]
+fn a_record_that_the_ring_did_not_take_is_due_again() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.state.emitting(kind::EXCHANGE);
+    host.state.emitted(kind::EXCHANGE, false);
+    assert_eq!((host.state.dirty, host.state.record.updates), (1, 0));
+    host.state.emitting(kind::OPENED);
+    host.state.emitted(kind::OPENED, true);
+    assert_eq!((host.state.dirty, host.state.record.updates), (1, 0), "it only carries the exchange along");
+}
+
+#[test]
+fn what_comes_during_the_copy_is_emitted_again() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 100, 1050, PSH);
+    host.state.emitting(kind::EXCHANGE);
+    host.segment(Ingress, 5100, 100, 1050, PSH);
+    host.state.emitted(kind::EXCHANGE, true);
+    host.segment(Egress, 1050, 0, 5200, 0);
+    assert_eq!(host.emitted.last().map(|record| record.response_bytes), Some(200));
+}
+
+#[test]
+fn a_wrong_guess_of_the_role_is_corrected() {
+    let mut host = Host::server();
+    host.state.record.flags |= flow_flag::JOINED;
+    host.segment(Ingress, 1000, 80, 5000, PSH);
+    host.state.reverse();
+    let record = host.state.record;
+    assert_eq!((record.role, record.response_first, record.response_bytes), (role::CLIENT, 110, 80));
+    assert_eq!((record.request_first, record.flags & flow_flag::UNSOLICITED), (0, flow_flag::UNSOLICITED));
+    host.segment(Egress, 5000, 50, 1080, PSH);
+    assert_eq!((host.state.record.exchange, host.state.record.request_bytes), (2, 50));
+}
+
+#[test]
+fn a_second_connect_on_a_socket_is_another_flow() {
+    let mut host = Host::client();
+    host.state.identified = 1;
+    host.state.record.flags |= flow_flag::RESET_IN;
+    host.state.connecting(900);
+    assert_eq!((host.state.identified, host.state.record.flags, host.state.record.opened), (0, 0, 900));
+}
+
+#[test]
 fn a_flow_joined_in_the_middle_is_marked_and_its_role_guessed() {
     for (local, remote, expected) in
         [(40000, 80, role::CLIENT), (80, 40000, role::SERVER), (9200, 80, role::SERVER)]

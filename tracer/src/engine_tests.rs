@@ -18,8 +18,8 @@ const POD: u64 = 7;
 struct Named;
 
 impl Resolve for Named {
-    fn resolve(&mut self, cgroup: u64) -> Pod {
-        Pod { uid: format!("pod-{cgroup}"), name: None }
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        Resolved { pod: Pod { uid: format!("pod-{cgroup}"), name: None }, known: true }
     }
 }
 

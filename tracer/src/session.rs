@@ -40,7 +40,8 @@ impl Session {
     /// As [`LiveSource::start`].
     pub fn start(options: &Options) -> Result<Self, live::Error> {
         let source = LiveSource::start(options)?;
-        let root = cgroup::mount_point().unwrap_or_else(|| "/sys/fs/cgroup".into());
+        let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
+        let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
         let engine = Engine::new(CgroupTable::new(root), wall_clock());
         Ok(Self { source, engine, consumed: 0, malformed: 0 })
     }

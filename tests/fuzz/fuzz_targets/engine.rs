@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use tracer::{
     clock::WallClock,
-    engine::{Engine, FlowEvent, Observer, Resolve},
+    engine::{Engine, FlowEvent, Observer, Resolve, Resolved},
     flow::decode::decode,
     pod::Pod,
     request::{Attribution, Call, Request},
@@ -16,8 +16,8 @@ use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
 struct Named;
 
 impl Resolve for Named {
-    fn resolve(&mut self, cgroup: u64) -> Pod {
-        Pod { uid: format!("{}", cgroup % 4), name: None }
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        Resolved { pod: Pod { uid: format!("{}", cgroup % 4), name: None }, known: true }
     }
 }
 
