@@ -34,8 +34,22 @@ enum Command {
     Sweep,
 }
 
+impl Command {
+    /// Whether it logs times that others are measured by.
+    fn keeps_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Metadata(_) | Self::Elastic(_) | Self::DnsRelay(_) | Self::Backend(_) | Self::Client(_)
+        )
+    }
+}
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if command.keeps_time() {
+        tracer_lab::priority::raise();
+    }
+    let outcome = match command {
         Command::Demo(demo) => demo.run(),
         Command::Metadata(role) => role.run(),
         Command::Elastic(role) => role.run(),

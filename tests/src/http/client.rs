@@ -5,8 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use socket2::{Domain, Socket, Type};
 
+use super::arrival::date;
 use super::message::{Received, receive, request};
+use crate::clock::unix_ns;
 
 /// Longer than any answer of the lab takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,16 +18,25 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Just before and just after the connect, in unix nanoseconds.
+    pub connected: (u64, u64),
 }
 
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream =
-            TcpStream::connect_timeout(&address, TIMEOUT).with_context(|| format!("connect to {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, buffer: Vec::new() })
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM, None).context("open a socket")?;
+        // With these set before, nothing but the connect lies between the two readings of the clock.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        let start = unix_ns();
+        let connected = socket.connect_timeout(&address.into(), TIMEOUT);
+        let end = unix_ns();
+        connected.with_context(|| format!("connect to {address}"))?;
+        let stream = TcpStream::from(socket);
+        date(&stream).context("have arrivals dated")?;
+        Ok(Self { stream, buffer: Vec::new(), connected: (start, end) })
     }
 
     /// The port on this side.
@@ -39,7 +51,7 @@ impl Connection {
 
     /// Reads the response to the request sent before.
     pub fn receive(&mut self) -> Result<Received> {
-        receive(&mut self.stream, &mut self.buffer)?.context("the connection ended instead of an answer")
+        receive(&self.stream, &mut self.buffer)?.context("the connection ended instead of an answer")
     }
 }
 

@@ -1,11 +1,12 @@
 //! Requests and responses as bytes.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
+use std::net::TcpStream;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::clock::unix_ns;
+use super::arrival;
 
 /// More than any message of the lab: what is longer is an error, not a reason to grow.
 const LONGEST: usize = 1 << 20;
@@ -53,9 +54,9 @@ impl Message {
 pub struct Received {
     /// The message.
     pub message: Message,
-    /// When its first byte was there, in unix nanoseconds.
+    /// When its first byte arrived, in unix nanoseconds.
     pub first: u64,
-    /// When its last byte was there, in unix nanoseconds.
+    /// When its last byte arrived, in unix nanoseconds.
     pub last: u64,
 }
 
@@ -85,15 +86,16 @@ fn header(line: &str) -> Result<(String, String)> {
 }
 
 /// Reads one message; `None` when the other side ended the connection between messages.
-pub fn receive(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
+pub fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
     let mut first = None;
     let mut chunk = [0; 16 * 1024];
     loop {
-        let count = match stream.read(&mut chunk) {
+        // A reading is dated by the last packet it took bytes from: the first byte is read alone.
+        let wanted = if first.is_some() { chunk.len() } else { 1 };
+        let (count, last) = match arrival::read(stream, &mut chunk[..wanted]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other.context("read")?,
         };
-        let last = unix_ns();
         if count == 0 && buffer.is_empty() {
             return Ok(None);
         } else if count == 0 {

@@ -1,6 +1,7 @@
 //! As much of HTTP/1.1 as the lab's servers and clients need: heads, `Content-Length` bodies, and the
 //! times of the first and last byte.
 
+pub mod arrival;
 mod client;
 mod message;
 mod server;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::log::{CallLine, Kind, RequestLine};
+use crate::log::{CallLine, Kind, QueryLine, RequestLine};
+use crate::say;
 
 pub use verdict::Verdict;
 
@@ -22,19 +23,31 @@ pub fn stage(call: &CallLine) -> &'static str {
     }
 }
 
-/// The breakdown of a request whose calls do not overlap, in nanoseconds by the backend's clock.
+/// The breakdown of a request whose calls do not overlap, in nanoseconds by the clocks of the backend and of
+/// its DNS server.
 #[must_use]
-pub fn breakdown(request: &RequestLine) -> BTreeMap<&'static str, u64> {
+pub fn breakdown(request: &RequestLine, queries: &[QueryLine]) -> BTreeMap<&'static str, u64> {
     let mut stages = BTreeMap::from(crate::tracer::report::STAGES.map(|stage| (stage, 0)));
     let mut add = |stage, time| *stages.entry(stage).or_default() += time;
     add("receive", request.t1 - request.t0);
     add("send", request.t3 - request.t2);
+    let mut called = 0;
     for call in &request.calls {
-        add(stage(call), call.end - call.start);
+        let took = if call.kind == Kind::Dns { asked(call, queries) } else { call.end - call.start };
+        add(stage(call), took);
+        called += took;
     }
-    let called: u64 = request.calls.iter().map(|call| call.end - call.start).sum();
     add("self", (request.t2 - request.t1).saturating_sub(called));
     stages
+}
+
+/// How long a lookup waited for the DNS server, from the first query to the last answer by the server's
+/// clock: what the resolver library does before and after, such as reading its files, is the backend's own
+/// time. No other lookup may go on meanwhile.
+fn asked(call: &CallLine, queries: &[QueryLine]) -> u64 {
+    let own = || queries.iter().filter(|query| (call.start..=call.end).contains(&query.received));
+    let (first, last) = (own().map(|query| query.received).min(), own().map(|query| query.answered).max());
+    first.zip(last).map_or(0, |(first, last)| last - first)
 }
 
 /// Differences between two readings of the same things.
@@ -67,7 +80,7 @@ impl Differences {
         ensure!(!self.is_empty(), "{name}: nothing was compared");
         self.pairs.sort_unstable();
         let [median, p99] = [50, 99].map(|percent| self.pairs[(self.len() - 1) * percent / 100].0);
-        println!("{name}: {} readings, median {median} ns apart, p99 {p99} ns", self.len());
+        say(&format!("{name}: {} readings, median {median} ns apart, p99 {p99} ns", self.len()));
         let beyond: Vec<_> = self.pairs.iter().filter(|(apart, allowed, _)| apart > allowed).collect();
         let worst = beyond.iter().rev().take(5).collect::<Vec<_>>();
         ensure!(

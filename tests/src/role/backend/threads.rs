@@ -84,9 +84,9 @@ impl State {
 }
 
 fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
-    let start = unix_ns();
     let connection = Connection::open(peer)?;
-    calls.add(Kind::Connect, connection.local_port()?, peer.to_string(), start, unix_ns());
+    let (start, end) = connection.connected;
+    calls.add(Kind::Connect, connection.local_port()?, peer.to_string(), start, end);
     Ok(connection)
 }
 
