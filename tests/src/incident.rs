@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::log::{ClientSummary, QueryLine, RequestLine, read};
+use crate::log::{ClientSummary, Kind, QueryLine, RequestLine, read_complete};
 use crate::pod::network::wait_for_listener;
 use crate::process::Running;
 use crate::role::backend::Mode;
@@ -31,6 +31,16 @@ pub enum Twin {
     Sick,
     /// Credentials that live 6 hours, `ndots:1`.
     Healthy,
+}
+
+impl Twin {
+    /// Queries for A and AAAA, of the name and of its expansions before it.
+    fn queries_per_lookup(self) -> usize {
+        match self {
+            Self::Sick => 2 * (SEARCH.len() + 1),
+            Self::Healthy => 2,
+        }
+    }
 }
 
 /// What varies between runs.
@@ -151,14 +161,19 @@ impl Incident {
         Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
     }
 
-    /// The requests so far, by the backend's clock; the first request of [`Incident::start`] is number 0.
+    /// All requests of clients that have finished, by the backend's clock; the first request of
+    /// [`Incident::start`] is number 0.
     pub fn requests(&self) -> Result<Vec<RequestLine>> {
-        read(&self.log("backend"))
+        let made = self.next_request.load(Ordering::Relaxed);
+        read_complete(&self.log("backend"), usize::try_from(made)?)
     }
 
-    /// The DNS queries so far, by the relay's clock.
+    /// All DNS queries of those requests, by the relay's clock.
     pub fn queries(&self) -> Result<Vec<QueryLine>> {
-        read(&self.log("dns-relay"))
+        let requests = self.requests()?;
+        let lookups =
+            requests.iter().flat_map(|request| &request.calls).filter(|call| call.kind == Kind::Dns);
+        read_complete(&self.log("dns-relay"), lookups.count() * self.settings.twin.queries_per_lookup())
     }
 
     /// The log of a role.
