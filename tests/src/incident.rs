@@ -52,6 +52,13 @@ pub struct Settings {
     pub twin: Twin,
     /// How the backend's requests share threads.
     pub mode: Mode,
+    /// Whether the client makes a connection for each request; with [`Mode::Thread`] that is also a thread,
+    /// and a connection to Elasticsearch, for each request.
+    pub fresh: bool,
+    /// Whether each request's number is in the names and paths that the backend asks for.
+    pub marked: bool,
+    /// Milliseconds for which the backend keeps an address.
+    pub dns_cache: u64,
     /// Text inside every secret that is sent.
     pub canary: String,
 }
@@ -61,7 +68,8 @@ impl Settings {
     #[must_use]
     pub fn sick(program: &Path) -> Self {
         let canary = format!("CANARY{:016x}", crate::random::mix(std::process::id().into()));
-        Self { program: program.to_owned(), twin: Twin::Sick, mode: Mode::Thread, canary }
+        let (twin, mode) = (Twin::Sick, Mode::Thread);
+        Self { program: program.to_owned(), twin, mode, fresh: false, marked: false, dns_cache: 2000, canary }
     }
 
     /// The same as its healthy twin.
@@ -157,6 +165,9 @@ impl Incident {
         for (flag, value) in [("--requests", requests), ("--parallel", parallel), ("--first", first)] {
             command.arg(flag).arg(value.to_string());
         }
+        if self.settings.fresh {
+            command.arg("--fresh");
+        }
         let running = Running::spawn("the client", command.stdout(Stdio::piped()))?;
         Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
     }
@@ -200,6 +211,9 @@ impl Incident {
     fn start_servers(&mut self) -> Result<()> {
         let lifetime = if self.settings.twin == Twin::Sick { "900" } else { "21600" };
         let dns = self.dns.addresses().v4;
+        let cache = self.settings.dns_cache.to_string();
+        let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
+        backend.extend(self.settings.marked.then_some("--mark"));
         let commands: [(&str, &Pod, &[&str]); 4] = [
             ("metadata", &self.metadata, &["--lifetime", lifetime]),
             ("elastic", &self.elastic, &[]),
@@ -208,7 +222,7 @@ impl Incident {
                 &self.dns,
                 &["--listen", &format!("{dns}:53"), "--upstream", &format!("127.0.0.1:{DNSMASQ_PORT}")],
             ),
-            ("backend", &self.backend, &["--mode", self.settings.mode.flag()]),
+            ("backend", &self.backend, &backend),
         ];
         let mut servers = vec![Running::spawn("dnsmasq", &mut self.dnsmasq())?];
         for (role, pod, flags) in commands {

@@ -112,9 +112,11 @@ pub enum Kind {
 pub struct CallLine {
     /// What it was for.
     pub kind: Kind,
+    /// What was asked: a name, or a method and path without the query string; empty for a connect.
+    pub what: String,
     /// The port on the backend's side; 0 where the resolver library hides it.
     pub local_port: u16,
-    /// The other side, or the name that was resolved.
+    /// The other side; empty where the resolver library hides it.
     pub peer: String,
     /// Just before the first write, the connect or the resolver was called.
     pub start: u64,

@@ -46,7 +46,7 @@ fn check_stages(traced: &[&TracedRequest], logged: &[RequestLine], queries: &[Qu
     for stage in STAGES {
         let mut differences = Differences::default();
         for request in traced {
-            let number = request.number().with_context(|| format!("no number in {}", request.path))?;
+            let number = request.number().with_context(|| format!("no number in {request}"))?;
             let line = logged.get(&number).with_context(|| format!("request {number} is not in the log"))?;
             let (expected, seen) = (breakdown(line, queries)[stage], request.stages_ns[stage]);
             // Requests without a lookup must not water down what is said of those with one.
@@ -68,7 +68,7 @@ fn check_stages(traced: &[&TracedRequest], logged: &[RequestLine], queries: &[Qu
 fn wire_request(request: &TracedRequest) -> Exchange {
     let client_port = request.peer.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
     let start = request.time_unix_ns;
-    Exchange { client_port, start, end: start + request.total_ns, what: request.path.clone() }
+    Exchange { client_port, start, end: start + request.total_ns, what: request.to_string() }
 }
 
 /// The HTTP calls as the tracer saw them. Connects are not exchanges: their `what` is not a method and path.

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use crate::log::{CallLine, Kind, QueryLine, RequestLine};
 use crate::say;
 
-pub use verdict::Verdict;
+pub use verdict::{Fate, Verdict};
 
 /// A stage in which a call of the backend belongs.
 #[must_use]

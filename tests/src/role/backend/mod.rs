@@ -40,6 +40,9 @@ pub struct Backend {
     /// Microseconds of own work per request
     #[arg(long, default_value_t = 1000)]
     work: u64,
+    /// Put the request's number into what it asks for: r<number>.NAME, /items/<number>/_search
+    #[arg(long)]
+    mark: bool,
     /// Text inside every secret
     #[arg(long, default_value = "canary")]
     canary: String,

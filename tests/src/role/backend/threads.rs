@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use super::state::{Calls, Served, State, number, thread_id};
+use super::state::{Ask, Calls, Ends, Served, State, number, thread_id};
 use crate::clock::unix_ns;
 use crate::http::{Connection, Message, Received, Reply, Sent, Service, serve};
-use crate::log::Kind;
 
 /// Serves for ever.
 pub(super) fn run(state: State) -> Result<()> {
@@ -58,49 +57,42 @@ impl State {
         }
         let address = match self.known_address() {
             Some(address) => address,
-            None => self.resolve_logged(calls)?,
+            None => self.resolve_logged(calls, n)?,
         };
         let connection = match elastic {
             Some(open) => open,
             None => elastic.insert(connect(calls, address)?),
         };
-        exchange(calls, Kind::Upstream, connection, address, &self.search_request(n))?;
+        exchange(calls, connection, address, &self.search_request(n))?;
         self.work();
         Ok(())
     }
 
-    fn ask_metadata(&self, calls: &mut Calls, bytes: &[u8]) -> Result<Message> {
+    fn ask_metadata(&self, calls: &mut Calls, ask: &Ask) -> Result<Message> {
         let peer = self.flags.metadata;
         let mut connection = connect(calls, peer)?;
-        exchange(calls, Kind::Metadata, &mut connection, peer, bytes)
+        exchange(calls, &mut connection, peer, ask)
     }
 
-    fn resolve_logged(&self, calls: &mut Calls) -> Result<SocketAddr> {
-        let start = unix_ns();
-        let address = self.resolve()?;
-        calls.add(Kind::Dns, 0, self.flags.elastic.clone(), start, unix_ns());
+    fn resolve_logged(&self, calls: &mut Calls, n: u64) -> Result<SocketAddr> {
+        let (name, start) = (self.name(n), unix_ns());
+        let address = self.resolve(&name)?;
+        calls.lookup(name, (start, unix_ns()));
         Ok(address)
     }
 }
 
 fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
     let connection = Connection::open(peer)?;
-    let (start, end) = connection.connected;
-    calls.add(Kind::Connect, connection.local_port()?, peer.to_string(), start, end);
+    calls.connect(Ends { local_port: connection.local_port()?, peer }, connection.connected);
     Ok(connection)
 }
 
-fn exchange(
-    calls: &mut Calls,
-    kind: Kind,
-    connection: &mut Connection,
-    peer: SocketAddr,
-    bytes: &[u8],
-) -> Result<Message> {
+fn exchange(calls: &mut Calls, connection: &mut Connection, peer: SocketAddr, ask: &Ask) -> Result<Message> {
     let start = unix_ns();
-    connection.send(bytes)?;
+    connection.send(&ask.bytes)?;
     let answer = connection.receive().with_context(|| format!("ask {peer}"))?;
-    calls.add(kind, connection.local_port()?, peer.to_string(), start, answer.last);
+    calls.exchange(ask, Ends { local_port: connection.local_port()?, peer }, (start, answer.last));
     let status = answer.message.status()?;
     ensure!(status == 200, "{peer} answered {status}");
     Ok(answer.message)
