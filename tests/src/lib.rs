@@ -18,6 +18,7 @@ pub mod incident;
 pub mod log;
 pub mod nginx;
 pub mod oracle;
+pub mod pair;
 pub mod pod;
 pub mod priority;
 pub mod process;

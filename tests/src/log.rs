@@ -114,7 +114,7 @@ pub struct CallLine {
     pub kind: Kind,
     /// What was asked: a name, or a method and path without the query string; empty for a connect.
     pub what: String,
-    /// The port on the backend's side; 0 where the resolver library hides it.
+    /// The port on the backend's side; 0 where the resolver library hides it, and after a failed connect.
     pub local_port: u16,
     /// The other side; empty where the resolver library hides it.
     pub peer: String,

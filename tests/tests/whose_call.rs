@@ -93,11 +93,9 @@ impl Run {
     }
 
     fn traced(&self) -> Result<Vec<&TracedRequest>> {
-        let own = |request: &&TracedRequest| request.pod.contains(&self.backend);
-        let traced: Vec<_> = self.live.requests.iter().filter(own).collect();
+        let traced = self.live.of(&self.backend)?;
         let made = self.logged.len();
         ensure!(traced.len() == made, "{} of {made} requests were traced", traced.len());
-        traced.iter().try_for_each(|request| request.check())?;
         Ok(traced)
     }
 

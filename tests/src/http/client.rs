@@ -18,25 +18,41 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Just before and just after the connect, in unix nanoseconds.
-    pub connected: (u64, u64),
 }
 
-impl Connection {
-    /// Connects.
-    pub fn open(address: SocketAddr) -> Result<Self> {
+/// A connect that ended, well or not.
+pub struct Attempt {
+    /// Just before and just after it, in unix nanoseconds.
+    pub times: (u64, u64),
+    /// What came of it.
+    pub outcome: Result<Connection>,
+}
+
+impl Attempt {
+    /// Tries to connect for as long as `at_most`.
+    pub fn start(address: SocketAddr, at_most: Duration) -> Result<Self> {
         let socket =
             Socket::new(Domain::for_address(address), Type::STREAM, None).context("open a socket")?;
         // With these set before, nothing but the connect lies between the two readings of the clock.
         socket.set_tcp_nodelay(true)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         let start = unix_ns();
-        let connected = socket.connect_timeout(&address.into(), TIMEOUT);
-        let end = unix_ns();
-        connected.with_context(|| format!("connect to {address}"))?;
-        let stream = TcpStream::from(socket);
+        let connected = socket.connect_timeout(&address.into(), at_most);
+        let times = (start, unix_ns());
+        let connected = connected.with_context(|| format!("connect to {address}"));
+        Ok(Self { times, outcome: connected.and_then(|()| Connection::over(socket.into())) })
+    }
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        Attempt::start(address, TIMEOUT)?.outcome
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         date(&stream).context("have arrivals dated")?;
-        Ok(Self { stream, buffer: Vec::new(), connected: (start, end) })
+        Ok(Self { stream, buffer: Vec::new() })
     }
 
     /// The port on this side.
@@ -55,14 +71,21 @@ impl Connection {
     }
 }
 
-/// The body of one GET on a connection of its own, whose end is the end of the body.
+/// The body of one GET, which must succeed.
 pub fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let (status, _, body) = fetch(address, path)?;
+    ensure!(status == 200, "GET {path} of {address}: status {status}: {body}");
+    Ok(body)
+}
+
+/// Status, head and body of one GET on a connection of its own, whose end is the end of the body.
+pub fn fetch(address: SocketAddr, path: &str) -> Result<(u16, String, String)> {
     let mut connection = Connection::open(address)?;
     connection.send(&request("GET", path, &address.to_string(), &["Connection: close"]))?;
     let mut answer = String::new();
     connection.stream.read_to_string(&mut answer).with_context(|| format!("GET {path} of {address}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a head")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    ensure!(status == "200", "GET {path} of {address}: status {status}: {body}");
-    Ok(body.to_owned())
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.with_context(|| format!("not a status line: {head}"))?;
+    Ok((status, head.to_owned(), body.to_owned()))
 }

@@ -6,6 +6,6 @@ mod client;
 mod message;
 mod server;
 
-pub use client::{Connection, get};
-pub use message::{Message, Received, Reply, receive, request, take};
+pub use client::{Attempt, Connection, fetch, get};
+pub use message::{Message, Received, Reply, receive, receive_head, request, take};
 pub use server::{Sent, Service, serve};

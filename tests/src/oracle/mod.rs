@@ -4,10 +4,11 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::log::{CallLine, Kind, QueryLine, RequestLine};
 use crate::say;
+use crate::tracer::report::{STAGES, TracedRequest};
 
 pub use verdict::{Fate, Verdict};
 
@@ -27,7 +28,7 @@ pub fn stage(call: &CallLine) -> &'static str {
 /// its DNS server.
 #[must_use]
 pub fn breakdown(request: &RequestLine, queries: &[QueryLine]) -> BTreeMap<&'static str, u64> {
-    let mut stages = BTreeMap::from(crate::tracer::report::STAGES.map(|stage| (stage, 0)));
+    let mut stages = BTreeMap::from(STAGES.map(|stage| (stage, 0)));
     let mut add = |stage, time| *stages.entry(stage).or_default() += time;
     add("receive", request.t1 - request.t0);
     add("send", request.t3 - request.t2);
@@ -39,6 +40,12 @@ pub fn breakdown(request: &RequestLine, queries: &[QueryLine]) -> BTreeMap<&'sta
     }
     add("self", (request.t2 - request.t1).saturating_sub(called));
     stages
+}
+
+/// The line of the log that is about the request.
+pub fn line_of<'a>(request: &TracedRequest, logged: &'a [RequestLine]) -> Result<&'a RequestLine> {
+    let found = logged.iter().find(|line| Some(line.n) == request.number());
+    found.with_context(|| format!("{request} is not in the log"))
 }
 
 /// How long a lookup waited for the DNS server, from the first query to the last answer by the server's
@@ -61,6 +68,20 @@ impl Differences {
     /// Adds a pair of readings in nanoseconds that may differ by `allowed`.
     pub fn add(&mut self, what: String, one: u64, other: u64, allowed: u64) {
         self.pairs.push((one.abs_diff(other), allowed, what));
+    }
+
+    /// Adds the stages of a request as they were traced and logged, which may differ by 1 ms or 3 %.
+    pub fn add_stages(&mut self, request: &TracedRequest, line: &RequestLine, queries: &[QueryLine]) {
+        for (stage, logged) in breakdown(line, queries) {
+            self.add_stage(request, stage, logged);
+        }
+    }
+
+    /// Adds one stage of a request, in the same way.
+    pub fn add_stage(&mut self, request: &TracedRequest, stage: &str, logged: u64) {
+        let traced = request.stages_ns[stage];
+        let what = format!("{request}: {stage} {traced} ns traced, {logged} ns logged");
+        self.add(what, traced, logged, 1_000_000.max(logged * 3 / 100));
     }
 
     /// How many pairs were compared.

@@ -34,6 +34,12 @@ pub struct Backend {
     /// Port of Elasticsearch
     #[arg(long, default_value_t = 9200)]
     elastic_port: u16,
+    /// Addresses to which it tries to connect in vain before each connection to Elasticsearch
+    #[arg(long)]
+    stale: Vec<SocketAddr>,
+    /// Milliseconds after which it gives up such an address
+    #[arg(long, default_value_t = 200)]
+    connect_timeout: u64,
     /// Milliseconds for which the name's address is kept
     #[arg(long, default_value_t = 2000)]
     dns_cache: u64,

@@ -2,12 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::state::{Ask, Calls, Ends, Served, State, number, thread_id};
 use crate::clock::unix_ns;
-use crate::http::{Connection, Message, Received, Reply, Sent, Service, serve};
+use crate::http::{Attempt, Connection, Message, Received, Reply, Sent, Service, serve};
 
 /// Serves for ever.
 pub(super) fn run(state: State) -> Result<()> {
@@ -61,11 +62,21 @@ impl State {
         };
         let connection = match elastic {
             Some(open) => open,
-            None => elastic.insert(connect(calls, address)?),
+            None => elastic.insert(self.connect_elastic(calls, address)?),
         };
         exchange(calls, connection, address, &self.search_request(n))?;
         self.work();
         Ok(())
+    }
+
+    /// Tries the addresses of servers that are gone, then the right one.
+    fn connect_elastic(&self, calls: &mut Calls, address: SocketAddr) -> Result<Connection> {
+        for &peer in &self.flags.stale {
+            let attempt = Attempt::start(peer, Duration::from_millis(self.flags.connect_timeout))?;
+            ensure!(attempt.outcome.is_err(), "{peer} is not stale at all");
+            calls.connect(Ends { local_port: 0, peer }, attempt.times);
+        }
+        connect(calls, address)
     }
 
     fn ask_metadata(&self, calls: &mut Calls, ask: &Ask) -> Result<Message> {
@@ -83,8 +94,9 @@ impl State {
 }
 
 fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
-    let connection = Connection::open(peer)?;
-    calls.connect(Ends { local_port: connection.local_port()?, peer }, connection.connected);
+    let attempt = Attempt::start(peer, Duration::from_secs(10))?;
+    let connection = attempt.outcome?;
+    calls.connect(Ends { local_port: connection.local_port()?, peer }, attempt.times);
     Ok(connection)
 }
 

@@ -1,6 +1,8 @@
 //! The metadata incident: a client, a backend, Elasticsearch, DNS and a metadata service in pods of
 //! their own; and its healthy twin, which differs by configuration only.
 
+mod settings;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,9 +14,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::log::{ClientSummary, Kind, QueryLine, RequestLine, read_complete};
 use crate::pod::network::wait_for_listener;
-use crate::process::Running;
-use crate::role::backend::Mode;
+use crate::process::{Running, Signal};
 use crate::{Lab, Pod, PodSpec, Qos};
+
+pub use settings::{Settings, Twin};
 
 /// The name that the backend resolves.
 pub const NAME: &str = "elastic.spain.adevinta.com";
@@ -23,61 +26,8 @@ pub const SEARCH: [&str; 3] = ["spain.svc.cluster.local", "svc.cluster.local", "
 
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const DNSMASQ_PORT: u16 = 5335;
-
-/// The incident, or what it should have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Twin {
-    /// Credentials that live 15 minutes, `ndots:5`.
-    Sick,
-    /// Credentials that live 6 hours, `ndots:1`.
-    Healthy,
-}
-
-impl Twin {
-    /// Queries for A and AAAA, of the name and of its expansions before it.
-    fn queries_per_lookup(self) -> usize {
-        match self {
-            Self::Sick => 2 * (SEARCH.len() + 1),
-            Self::Healthy => 2,
-        }
-    }
-}
-
-/// What varies between runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The `tracer-lab` program, which plays all roles.
-    pub program: PathBuf,
-    /// Which twin.
-    pub twin: Twin,
-    /// How the backend's requests share threads.
-    pub mode: Mode,
-    /// Whether the client makes a connection for each request; with [`Mode::Thread`] that is also a thread,
-    /// and a connection to Elasticsearch, for each request.
-    pub fresh: bool,
-    /// Whether each request's number is in the names and paths that the backend asks for.
-    pub marked: bool,
-    /// Milliseconds for which the backend keeps an address.
-    pub dns_cache: u64,
-    /// Text inside every secret that is sent.
-    pub canary: String,
-}
-
-impl Settings {
-    /// The incident as the demonstration shows it, played by `program`.
-    #[must_use]
-    pub fn sick(program: &Path) -> Self {
-        let canary = format!("CANARY{:016x}", crate::random::mix(std::process::id().into()));
-        let (twin, mode) = (Twin::Sick, Mode::Thread);
-        Self { program: program.to_owned(), twin, mode, fresh: false, marked: false, dns_cache: 2000, canary }
-    }
-
-    /// The same as its healthy twin.
-    #[must_use]
-    pub fn healthy(program: &Path) -> Self {
-        Self { twin: Twin::Healthy, ..Self::sick(program) }
-    }
-}
+/// Nobody is there, and nobody says so.
+const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 
 /// A running incident. Dropping it ends it.
 pub struct Incident {
@@ -107,6 +57,7 @@ impl Incident {
         let (client, backend, elastic) = (pod("client")?, pod("backend")?, pod("elastic")?);
         let (dns, metadata) = (pod("dns")?, pod("metadata")?);
         lab.add_address(&metadata, METADATA)?;
+        lab.add_silence(SILENCE)?;
         let servers = Vec::new();
         let mut incident = Self {
             settings,
@@ -187,6 +138,18 @@ impl Incident {
         read_complete(&self.log("dns-relay"), lookups.count() * self.settings.twin.queries_per_lookup())
     }
 
+    /// An address of the Elasticsearch pod at which nothing listens.
+    #[must_use]
+    pub fn refusing(&self) -> SocketAddr {
+        SocketAddr::new(self.elastic.addresses().v4.into(), 9201)
+    }
+
+    /// An address that packets to it never reach.
+    #[must_use]
+    pub fn unanswered(&self) -> SocketAddr {
+        SocketAddr::new(SILENCE.into(), 9200)
+    }
+
     /// The log of a role.
     #[must_use]
     pub fn log(&self, role: &str) -> PathBuf {
@@ -214,6 +177,10 @@ impl Incident {
         let cache = self.settings.dns_cache.to_string();
         let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
         backend.extend(self.settings.marked.then_some("--mark"));
+        let stale = [self.refusing().to_string(), self.unanswered().to_string()];
+        if self.settings.stale {
+            backend.extend(stale.iter().flat_map(|address| ["--stale", address.as_str()]));
+        }
         let commands: [(&str, &Pod, &[&str]); 4] = [
             ("metadata", &self.metadata, &["--lifetime", lifetime]),
             ("elastic", &self.elastic, &[]),
@@ -269,6 +236,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
     /// Waits for the client; an error when a request failed.
     pub fn finish(mut self) -> Result<ClientSummary> {
         let code = self.running.wait(self.at_most)?;
