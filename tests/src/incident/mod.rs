@@ -78,15 +78,15 @@ impl Incident {
         Ok(incident)
     }
 
-    /// Each pod with its part in the incident.
+    /// Each pod with its name and its part in the incident.
     #[must_use]
-    pub fn roles(&self) -> [(&Pod, &'static str); 5] {
+    pub fn roles(&self) -> [(&Pod, &'static str, &'static str); 5] {
         [
-            (&self.client, "client: asks the backend"),
-            (&self.backend, "backend: GET /v1/items/<n>"),
-            (&self.elastic, "elastic: answers searches after 18 ms"),
-            (&self.dns, "dns: dnsmasq behind a relay that takes 20 to 40 ms"),
-            (&self.metadata, "metadata: 169.254.169.254, 43 ms per answer"),
+            (&self.client, "client", "asks the backend"),
+            (&self.backend, "backend", "GET /v1/items/<n>: the slow one, look here"),
+            (&self.elastic, "elastic", "answers searches after 18 ms"),
+            (&self.dns, "dns", "answers each query after 20 to 40 ms"),
+            (&self.metadata, "metadata", "169.254.169.254, answers after 43 ms"),
         ]
     }
 

@@ -42,10 +42,21 @@ pub struct Tracing<'a> {
 impl<'a> Tracing<'a> {
     /// Starts `tracer COMMAND --cgroup <the lab's> FLAGS…` on the lab's node and waits until it is ready.
     pub fn start(program: &Path, lab: &'a Lab, command: &str, flags: &[&str]) -> Result<Self> {
+        Self::start_on(lab.cgroup(), program, lab, command, flags)
+    }
+
+    /// The same on a part of the lab: the cgroup of a pod.
+    pub fn start_on(
+        cgroup: &Path,
+        program: &Path,
+        lab: &'a Lab,
+        command: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
         let (node, dir) = (lab.node(), lab.dir());
         let name = free_name(&format!("tracer-{command}"), dir);
         let mut line = node.command(&program.to_string_lossy());
-        line.arg(command).arg("--cgroup").arg(lab.cgroup()).args(flags);
+        line.arg(command).arg("--cgroup").arg(cgroup).args(flags);
         if command == "agent" {
             line.args(["--listen", LISTEN]);
         }
