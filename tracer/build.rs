@@ -12,7 +12,11 @@ fn main() -> Result<()> {
         "bpf-linker is not on the PATH: `cargo xtask setup` builds it, and `cargo xtask` commands find it there"
     );
     // SAFETY: a build script is single-threaded here; nothing reads the environment meanwhile.
-    unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "1") };
+    // The inner cargo's progress would show as warnings of this crate.
+    unsafe {
+        std::env::set_var("RUSTC_BOOTSTRAP", "1");
+        std::env::set_var("CARGO_TERM_QUIET", "true");
+    }
     let package = aya_build::Package {
         name: "tracer-ebpf",
         root_dir: concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer-ebpf"),

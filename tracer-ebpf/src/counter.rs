@@ -12,17 +12,15 @@ pub enum Counter {
     PacketsEmitted = 2,
     /// Packets for `tracer capture` that their ring had no room for.
     PacketsDropped = 3,
-    /// TCP segments seen on flows.
-    Segments = 4,
-    /// Datagrams seen to or from port 53.
-    Datagrams = 5,
-    /// Segments whose headers could not be read (truncated, or IPv6 with extension headers).
-    Unparsed = 6,
-    /// Segments whose socket storage could not be made (out of memory).
-    NoStorage = 7,
+    /// Packets whose headers could not be read (cut, or IPv6 with extension headers): each counts as a record
+    /// emitted and dropped.
+    Unparsed = 4,
+    /// Segments and handshakes whose socket storage could not be made (out of memory): each counts as a record
+    /// emitted and dropped.
+    NoStorage = 5,
 }
 
 impl Counter {
     /// Number of counters: the size of the `COUNTERS` map.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 6;
 }

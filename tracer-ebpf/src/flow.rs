@@ -49,6 +49,7 @@ pub struct FlowState {
 }
 
 /// What the host does with a segment, in the order of the fields.
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent yes and no answers")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Emit the record before [`FlowState::apply`]: this segment begins the next exchange.
@@ -134,6 +135,9 @@ impl FlowState {
         let turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
         plan.begins = self.turn != turn;
         plan.emit_before = self.dirty == 1 && plan.begins && !plan.response;
+        if plan.emit_before {
+            self.record.flags |= flow_flag::FINAL;
+        }
         plan.emit_after = segment.has(tcp_flag::FIN | tcp_flag::RST);
         plan
     }
@@ -190,7 +194,7 @@ impl FlowState {
         record.thread = 0;
         record.process = 0;
         record.updates = 0;
-        record.flags &= !flow_flag::UNSOLICITED;
+        record.flags &= !(flow_flag::UNSOLICITED | flow_flag::FINAL);
         if response {
             record.flags |= flow_flag::UNSOLICITED;
         }
@@ -289,5 +293,6 @@ impl FlowState {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic")]
 #[path = "flow_tests.rs"]
 mod tests;

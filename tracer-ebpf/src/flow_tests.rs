@@ -1,10 +1,8 @@
 extern crate std;
 
-use bytemuck::Zeroable as _;
 use std::vec::Vec;
 
 use super::*;
-use crate::record::kind;
 
 /// Feeds segments as a host does and collects what it would emit.
 struct Host {

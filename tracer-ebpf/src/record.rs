@@ -47,6 +47,8 @@ pub mod flow_flag {
     pub const METADATA: u8 = 0x20;
     /// This exchange began with the server's bytes: no request was seen.
     pub const UNSOLICITED: u8 = 0x40;
+    /// Nothing about this exchange can change any more: the flow's next one has begun.
+    pub const FINAL: u8 = 0x80;
 }
 
 /// What the first bytes of a flow's messages look like.

@@ -82,8 +82,13 @@ impl Session {
     /// When the counters cannot be read.
     pub fn accounting(&self) -> Result<Accounting, live::Error> {
         let emitted = self.source.counter(Counter::Emitted)?;
-        let dropped =
-            [("ring_full", self.source.counter(Counter::DroppedRingFull)?), ("malformed", self.malformed)];
+        let count = |counter| self.source.counter(counter);
+        let dropped = [
+            ("ring_full", count(Counter::DroppedRingFull)?),
+            ("no_storage", count(Counter::NoStorage)?),
+            ("unparsed", count(Counter::Unparsed)?),
+            ("malformed", self.malformed),
+        ];
         Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into() })
     }
 

@@ -62,6 +62,13 @@ pub(crate) fn count(counter: Counter) {
     }
 }
 
+/// Counts a record that could not even be made as emitted and lost.
+#[inline(always)]
+pub(crate) fn lose(reason: Counter) {
+    count(Counter::Emitted);
+    count(reason);
+}
+
 /// The state of a socket, if it has one.
 #[inline(always)]
 pub(crate) fn flow<'a>(socket: *mut bpf_sock) -> Option<&'a mut FlowState> {
@@ -73,7 +80,7 @@ pub(crate) fn flow<'a>(socket: *mut bpf_sock) -> Option<&'a mut FlowState> {
 pub(crate) fn flow_or_new<'a>(socket: *mut bpf_sock) -> Option<&'a mut FlowState> {
     let state = storage(socket, BPF_SK_STORAGE_GET_F_CREATE.into());
     if state.is_none() {
-        count(Counter::NoStorage);
+        lose(Counter::NoStorage);
     }
     state
 }

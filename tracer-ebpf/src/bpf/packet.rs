@@ -1,4 +1,4 @@
-//! cgroup_skb: every segment of the pod's sockets.
+//! `cgroup_skb`: every segment of the pod's sockets.
 //!
 //! Headers lie in the linear area and are read directly, payload does not and is copied by helper. The fast
 //! path is a segment that only moves counters: no clock, no copy, no helper besides the socket storage.
@@ -52,12 +52,19 @@ struct Network {
 #[inline(always)]
 pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
     let Some(network) = network(ctx) else {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     };
     match network.protocol {
         TCP => tcp(ctx, &network, direction),
         UDP => udp(ctx, &network, direction),
+        // IPv6 extension headers (RFC 8200, section 4): hop-by-hop, routing, fragment, destination options.
+        0 | 43 | 44 | 60 if network.family == 6 => {
+            if matches!(extended(ctx), TCP | UDP) {
+                map::lose(Counter::Unparsed);
+            }
+            payload::capture(ctx, direction, None);
+        }
         _ => payload::capture(ctx, direction, None),
     }
 }
@@ -84,11 +91,22 @@ fn network(ctx: &SkBuffContext) -> Option<Network> {
     Some(Network { family: 6, protocol, transport: 40 })
 }
 
+/// What follows the first IPv6 extension header; 0 when it cannot be read.
+#[inline(always)]
+fn extended(ctx: &SkBuffContext) -> u8 {
+    let at = ctx.data().wrapping_add(40);
+    if at.wrapping_add(1) > ctx.data_end() {
+        return 0;
+    }
+    // SAFETY: one byte inside the linear area.
+    unsafe { *(at as *const u8) }
+}
+
 #[inline(always)]
 fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     let start = ctx.data().wrapping_add(network.transport);
     if start.wrapping_add(20) > ctx.data_end() {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     }
     // SAFETY: the twenty bytes of the TCP header lie inside the linear area.
@@ -126,7 +144,6 @@ fn follow(
     plan: &Plan,
     payload: u32,
 ) {
-    map::count(Counter::Segments);
     if plan.emit_before {
         read_tcp_sock(socket, state);
         output::emit_flow(state, kind::EXCHANGE, segment.time);
@@ -286,7 +303,7 @@ unsafe fn address(start: usize, family: u8, v4: usize, v6: usize, end: usize) ->
 fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     let start = ctx.data().wrapping_add(network.transport);
     if start.wrapping_add(8) > ctx.data_end() {
-        map::count(Counter::Unparsed);
+        map::lose(Counter::Unparsed);
         return;
     }
     let payload = (network.transport as u32).wrapping_add(8);
@@ -297,11 +314,10 @@ fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
             u16::from_be((start.wrapping_add(2) as *const u16).read_unaligned()),
         )
     };
-    if source == DNS_PORT || destination == DNS_PORT {
-        map::count(Counter::Datagrams);
-        if let Some(headers) = addresses(ctx, network, start, direction, payload) {
-            payload::datagram(ctx, &headers, direction);
-        }
+    if (source == DNS_PORT || destination == DNS_PORT)
+        && let Some(headers) = addresses(ctx, network, start, direction, payload)
+    {
+        payload::datagram(ctx, &headers, direction);
     }
     payload::capture(ctx, direction, None);
 }

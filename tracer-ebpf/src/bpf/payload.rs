@@ -26,14 +26,17 @@ use super::{
     task,
 };
 
-/// Copies `length` bytes, at least one and at most the power of two `N`, in the form that the verifiers of 6.1
-/// and 6.18 both accept.
+/// Copies `length` bytes, at least one and at most the power of two `N`, in the form that the verifiers of 5.10
+/// to 6.18 accept: they know the bounds of a masked value, and lose those of a compared one.
 #[inline(always)]
 fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u32) -> u32 {
     if length == 0 {
         return 0;
     }
-    let length = ((length.min(N as u32).wrapping_sub(1)) & (N as u32).wrapping_sub(1)).wrapping_add(1);
+    let mut length = u64::from(length.min(N as u32));
+    // SAFETY: a register moves to itself. The compiler must not know the value, or it drops the mask as useless.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) length, options(nomem, nostack, preserves_flags)) };
+    let length = ((length.wrapping_sub(1) & (N as u64).wrapping_sub(1)) as u32).wrapping_add(1);
     // SAFETY: `to` has room for `N` bytes; the helper checks the packet's bounds.
     let result = unsafe { bpf_skb_load_bytes(ctx.as_ptr().cast(), offset, to.cast(), length) };
     if result == 0 { length } else { 0 }
@@ -66,19 +69,7 @@ pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, of
 /// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
 #[inline(always)]
 fn is_http1(first: [u8; 4]) -> bool {
-    const STARTS: [&[u8; 4]; 9] =
-        [b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"PATC", b"CONN", b"HTTP"];
-    let first = u32::from_ne_bytes(first);
-    let [a, b, c, d, e, f, g, h, i] = STARTS;
-    first == u32::from_ne_bytes(*a)
-        || first == u32::from_ne_bytes(*b)
-        || first == u32::from_ne_bytes(*c)
-        || first == u32::from_ne_bytes(*d)
-        || first == u32::from_ne_bytes(*e)
-        || first == u32::from_ne_bytes(*f)
-        || first == u32::from_ne_bytes(*g)
-        || first == u32::from_ne_bytes(*h)
-        || first == u32::from_ne_bytes(*i)
+    matches!(&first, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" | b"HTTP")
 }
 
 /// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.

@@ -1,4 +1,4 @@
-//! sock_ops: connects, handshakes and the end of flows.
+//! `sock_ops`: connects, handshakes and the end of flows.
 
 use aya_ebpf::{
     bindings::{

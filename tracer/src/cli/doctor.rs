@@ -34,7 +34,8 @@ enum Verdict {
 
 #[derive(Debug, Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    name: &'static str,
     verdict: Verdict,
     detail: String,
 }
@@ -42,7 +43,7 @@ struct Check {
 /// Runs every check and prints them; fails when one says that tracing does not work.
 pub(super) fn run(args: &Args) -> ExitCode {
     let (cgroups, targets) = target_cgroups(&args.target);
-    let checks = [kernel(), jit(), cgroup2(), cgroups, programs(args, targets), statistics()];
+    let checks = [kernel(), jit(), cgroup2(), cgroups, programs(args, &targets), statistics()];
     match args.output {
         Output::Table => print!("{}", table(&checks)),
         Output::Json => println!("{:#}", serde_json::json!({ "checks": checks })),
@@ -59,7 +60,7 @@ fn table(checks: &[Check]) -> String {
             Verdict::Reduced => "reduced",
             Verdict::Missing => "MISSING",
         };
-        let _ = writeln!(text, "{verdict:<8} {:<18} {}", check.check, check.detail);
+        let _ = writeln!(text, "{verdict:<8} {:<18} {}", check.name, check.detail);
     }
     text
 }
@@ -73,7 +74,7 @@ fn kernel() -> Check {
     let supported = version >= (5, 10);
     let verdict = if supported { Verdict::Ok } else { Verdict::Missing };
     let need = if supported { "" } else { "; Linux 5.10 or newer is needed" };
-    Check { check: "kernel", verdict, detail: format!("{release}{need}") }
+    Check { name: "kernel", verdict, detail: format!("{release}{need}") }
 }
 
 fn jit() -> Check {
@@ -86,7 +87,7 @@ fn jit() -> Check {
             "BPF programs are interpreted and cost more: set net.core.bpf_jit_enable=1".to_owned(),
         )
     };
-    Check { check: "bpf jit", verdict, detail }
+    Check { name: "bpf jit", verdict, detail }
 }
 
 fn cgroup2() -> Check {
@@ -97,7 +98,7 @@ fn cgroup2() -> Check {
             "not mounted: on pure cgroup v1 sockets have no pod; boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
         ),
     };
-    Check { check: "cgroup2", verdict, detail }
+    Check { name: "cgroup2", verdict, detail }
 }
 
 fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
@@ -105,29 +106,29 @@ fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
         Ok(options) => {
             let names: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
             (
-                Check { check: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") },
+                Check { name: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") },
                 options.cgroups,
             )
         }
         Err(error) => (
-            Check { check: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") },
+            Check { name: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") },
             Vec::new(),
         ),
     }
 }
 
 /// Loads and attaches for real, and lets go at once.
-fn programs(args: &Args, cgroups: Vec<PathBuf>) -> Check {
-    let check = "bpf programs";
-    let started = args.target.options_for(cgroups.clone(), 0);
+fn programs(args: &Args, cgroups: &[PathBuf]) -> Check {
+    let name = "bpf programs";
+    let started = args.target.options_for(cgroups.to_vec(), 0);
     match LiveSource::start(&started) {
         Ok(source) => {
             let attached = if cgroups.is_empty() { "load" } else { "load and attach" };
             let threads = source.thread_source();
             let verdict = if threads == ThreadSource::None { Verdict::Reduced } else { Verdict::Ok };
-            Check { check, verdict, detail: format!("{attached}; threads {threads}") }
+            Check { name, verdict, detail: format!("{attached}; threads {threads}") }
         }
-        Err(error) => Check { check, verdict: Verdict::Missing, detail: error.to_string() },
+        Err(error) => Check { name, verdict: Verdict::Missing, detail: error.to_string() },
     }
 }
 
@@ -138,5 +139,5 @@ fn statistics() -> Check {
     } else {
         "not counted; kernel.bpf_stats_enabled=1 turns tracer_bpf_program_* on"
     };
-    Check { check: "run-time statistics", verdict: Verdict::Ok, detail: detail.to_owned() }
+    Check { name: "run-time statistics", verdict: Verdict::Ok, detail: detail.to_owned() }
 }

@@ -2,9 +2,14 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{proto::metadata, session::Session, source::live::Options};
+use crate::{
+    proto::metadata,
+    session::Session,
+    source::live::{Options, privilege},
+};
 
 /// Form of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,6 +83,7 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 /// Starts tracing and says so on standard error.
 pub(super) fn start(options: &Options) -> anyhow::Result<Session> {
     let session = Session::start(options)?;
+    privilege::give_up().context("cannot give up capabilities after attaching")?;
     let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
     eprintln!("tracer: ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source());
     Ok(session)

@@ -67,7 +67,11 @@ impl<R: Resolve> Engine<R> {
         }
         let key = Key { first: record.request_first, flow: record.flow, number: record.exchange };
         let metadata = record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0;
-        let what = if metadata { self.metadata_call(record) } else { opaque_or_http(record) };
+        let what = match record.role {
+            role::SERVER => What::Opaque,
+            _ if metadata => self.metadata_call(record),
+            _ => opaque_or_http(record),
+        };
         let Some(pod) = self.pod(record.cgroup) else { return };
         // The close of a flow repeats its last exchange, which has settled long ago as a rule.
         if closing && record.updates > 0 && !pod.tracker.is_pending(&key) {
@@ -172,6 +176,7 @@ fn pending(record: &FlowRecord, closing: bool) -> Pending {
         http: (record.protocol == protocol::HTTP1).then(|| http(record)),
         marks,
         emitted: record.emitted,
+        is_final: closing || record.flags & flow_flag::FINAL != 0,
     }
 }
 

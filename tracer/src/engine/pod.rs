@@ -92,18 +92,18 @@ fn settle(
     totals: &mut Totals,
     watch: &mut Watch,
     observer: &mut dyn Observer,
-    settled: Settled,
+    settled: Settled<'_>,
 ) {
     match settled {
         Settled::Request(request) => {
-            totals.add_request(&request);
-            watch.request(&request);
-            observer.request(&request);
+            totals.add_request(request);
+            watch.request(request);
+            observer.request(request);
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
-            watch.call(&call);
-            observer.call(pod, &call, attribution);
+            watch.call(call);
+            observer.call(pod, call, attribution);
         }
     }
 }

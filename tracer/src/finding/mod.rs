@@ -118,7 +118,7 @@ impl Watch {
     pub fn findings(&self, now: u64) -> Vec<Finding> {
         let mut found: Vec<Finding> =
             self.detectors.iter().filter_map(|detector| detector.finding(&self.pod, now)).collect();
-        found.sort_by(|a, b| b.severity.cmp(&a.severity));
+        found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         found
     }
 }

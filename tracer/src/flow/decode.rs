@@ -4,6 +4,10 @@ use bytemuck::{Zeroable as _, bytes_of_mut, try_from_bytes};
 use tracer_ebpf::record::{DatagramRecord, FLOW_HEAD, FlowRecord, PayloadRecord, kind};
 
 /// A record of the ring.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one call; the large variant is the usual one"
+)]
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A flow opened, moved, failed or closed.
@@ -43,7 +47,9 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
                 return Err(size);
             }
             let mut record = FlowRecord::zeroed();
-            bytes_of_mut(&mut record).iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            if let Some(room) = bytes_of_mut(&mut record).get_mut(..bytes.len()) {
+                room.copy_from_slice(bytes);
+            }
             Ok(Record::Flow(record))
         }
         kind::DATAGRAM => try_from_bytes(bytes).map(Record::Datagram).map_err(|_| size),

@@ -72,7 +72,7 @@ pub struct Ended {
 struct Query {
     id: u16,
     name: String,
-    query_type: u16,
+    kind: u16,
     local: SocketAddr,
     peer: SocketAddr,
     sent: u64,
@@ -164,7 +164,7 @@ impl Lookups {
                     && q.id == message.id
                     && q.local == datagram.local
                     && q.peer == datagram.peer
-                    && q.query_type == message.query_type
+                    && q.kind == message.query_type
                     && q.name == message.name
             };
             active.queries.iter().position(waits).map(|query| (at, query))
@@ -187,9 +187,8 @@ impl Active {
     fn push(&mut self, datagram: &Datagram) {
         let message = &datagram.message;
         self.last = datagram.time;
-        let again = |q: &&mut Query| {
-            q.answer.is_none() && q.name == message.name && q.query_type == message.query_type
-        };
+        let again =
+            |q: &&mut Query| q.answer.is_none() && q.name == message.name && q.kind == message.query_type;
         if let Some(query) = self.queries.iter_mut().find(again) {
             // A retransmission: the answer may come to the new id and socket (RFC 5452, section 4.2).
             query.id = message.id;
@@ -200,7 +199,7 @@ impl Active {
             self.queries.push(Query {
                 id: message.id,
                 name: message.name.clone(),
-                query_type: message.query_type,
+                kind: message.query_type,
                 local: datagram.local,
                 peer: datagram.peer,
                 sent: datagram.time,
@@ -224,7 +223,7 @@ impl Active {
     }
 
     fn has_asked(&self, message: &Message) -> bool {
-        self.queries.iter().any(|q| q.name == message.name && q.query_type == message.query_type)
+        self.queries.iter().any(|q| q.name == message.name && q.kind == message.query_type)
     }
 
     /// The same name again (another type, or a retransmission), or the next expansion after NXDOMAIN.

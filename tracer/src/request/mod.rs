@@ -2,9 +2,10 @@
 //!
 //! All times are nanoseconds of `CLOCK_BOOTTIME` (live) or of the capture's clock (offline).
 
-pub mod attribution;
-pub mod breakdown;
-pub mod multiplex;
+mod answered;
+mod attribution;
+mod breakdown;
+mod multiplex;
 pub mod pod;
 pub mod totals;
 

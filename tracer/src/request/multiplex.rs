@@ -29,7 +29,7 @@ struct Trail {
 
 /// What is known of a pod's threads.
 #[derive(Debug, Default)]
-pub struct Multiplexing {
+pub(super) struct Multiplexing {
     trails: FxHashMap<Thread, Trail>,
     verdicts: FxHashMap<u32, u64>,
     responders: FxHashMap<Thread, u64>,
@@ -38,7 +38,7 @@ pub struct Multiplexing {
 impl Multiplexing {
     /// A call by `thread` on `flow` was outstanding from `start` to `until`, as far as is known. Lookups are
     /// not told: a resolver asks for A and AAAA at once and blocks all the same.
-    pub fn call(&mut self, thread: Thread, flow: u64, start: u64, until: u64) {
+    pub(super) fn call(&mut self, thread: Thread, flow: u64, start: u64, until: u64) {
         let Some(trail) = self.trail(thread) else { return };
         let busy = trail.writes.iter().any(|&(time, other)| other != flow && time > start && time < until);
         match trail.calls.iter_mut().find(|call| call.0 == start && call.2 == flow) {
@@ -52,7 +52,7 @@ impl Multiplexing {
     }
 
     /// `thread` wrote the response of a request.
-    pub fn response(&mut self, thread: Thread, flow: u64, time: u64) {
+    pub(super) fn response(&mut self, thread: Thread, flow: u64, time: u64) {
         if self.responders.len() >= THREAD_LIMIT {
             self.responders.clear();
         }
@@ -64,13 +64,13 @@ impl Multiplexing {
 
     /// Whether threads of the process say nothing about whose call it was.
     #[must_use]
-    pub fn is_multiplexing(&self, process: u32, now: u64) -> bool {
+    pub(super) fn is_multiplexing(&self, process: u32, now: u64) -> bool {
         self.verdicts.get(&process).is_some_and(|last| now.saturating_sub(*last) < VERDICT)
     }
 
     /// Whether the thread writes responses itself.
     #[must_use]
-    pub fn is_responder(&self, thread: Thread) -> bool {
+    pub(super) fn is_responder(&self, thread: Thread) -> bool {
         self.responders.contains_key(&thread)
     }
 

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, mem, ops::Bound, sync::Arc};
 
 use super::{
     AttributedCall, Attribution, Call, Marks, Request, Stages, Thread,
+    answered::Answered,
     attribution::{Candidate, Decision, decide},
     multiplex::Multiplexing,
 };
@@ -17,8 +18,8 @@ use crate::{
     proto::http1,
 };
 
-/// After its newest record, how long a request or call waits to settle: 200 ms and the drain's tick, twice.
-pub const SETTLE: u64 = 500_000_000;
+/// After its newest record, how long a request or call waits to settle: the 200 ms, and a tick or two.
+pub const SETTLE: u64 = 300_000_000;
 /// How much longer it waits for another request's answer to tell whose a call was.
 pub const PATIENCE: u64 = 2_000_000_000;
 /// Requests kept per pod that wait for their answer; at the cap the oldest is given up and counted.
@@ -56,6 +57,8 @@ pub struct Pending {
     pub marks: Marks,
     /// When its newest record was emitted.
     pub emitted: u64,
+    /// Nothing about it can change any more: the flow's next exchange has begun, or the flow is closed.
+    pub is_final: bool,
 }
 
 #[derive(Debug)]
@@ -68,23 +71,23 @@ struct Entry {
 }
 
 /// What a tracker gives back when time moves on.
-#[derive(Debug)]
-pub enum Settled {
+#[derive(Clone, Copy, Debug)]
+pub enum Settled<'a> {
     /// A request.
-    Request(Box<Request>),
+    Request(&'a Request),
     /// A call, exactly once each, after the requests it belongs to.
-    Call(Arc<Call>, Attribution),
+    Call(&'a Call, Attribution),
 }
 
 /// Requests and calls of one pod.
 #[derive(Debug, Default)]
 pub struct PodTracker {
     in_flight: BTreeMap<Key, Pending>,
-    answered: BTreeMap<Key, Pending>,
-    /// Longest time from first byte in to first byte out among `answered`: how far back candidates can lie.
-    longest: u64,
+    answered: Answered,
     calls: BTreeMap<Key, Entry>,
     threads: Multiplexing,
+    /// A pod that never calls anything needs no trail of its threads.
+    makes_calls: bool,
     /// Records that came for an exchange that had settled.
     pub late: u64,
     /// Requests given up at [`IN_FLIGHT_LIMIT`].
@@ -95,8 +98,9 @@ impl PodTracker {
     /// Takes what a record says about a request. `updates` is the record's: an exchange that was emitted
     /// before and is not here has settled.
     pub fn request(&mut self, key: Key, pending: Pending, updates: u32) {
-        let known = self.in_flight.contains_key(&key) || self.answered.contains_key(&key);
-        if updates > 0 && !known {
+        let waiting = updates > 0 && self.in_flight.remove(&key).is_some();
+        let open = updates > 0 && !waiting && self.answered.is_open(&key);
+        if updates > 0 && !waiting && !open {
             self.late += 1;
             return;
         }
@@ -107,14 +111,10 @@ impl PodTracker {
             }
             return;
         }
-        if updates > 0 {
-            self.in_flight.remove(&key);
-        }
-        if !self.calls.is_empty() {
+        if self.makes_calls {
             self.threads.response(pending.thread, key.flow, pending.messages.response_first);
         }
-        self.longest = self.longest.max(pending.messages.response_first.saturating_sub(key.first));
-        self.answered.insert(key, pending);
+        self.answered.insert(key, pending, open);
     }
 
     /// Takes what a record says about a call. `open` means that it has not ended.
@@ -123,6 +123,7 @@ impl PodTracker {
             self.late += 1;
             return;
         }
+        self.makes_calls = true;
         if call.flow != 0 {
             let until = if open { emitted } else { call.end };
             self.threads.call(call.thread, call.flow, call.start, until);
@@ -143,108 +144,63 @@ impl PodTracker {
     /// Whether the exchange is known and has not settled.
     #[must_use]
     pub fn is_pending(&self, key: &Key) -> bool {
-        self.in_flight.contains_key(key) || self.answered.contains_key(key) || self.calls.contains_key(key)
+        self.in_flight.contains_key(key) || self.answered.is_open(key) || self.calls.contains_key(key)
     }
 
     /// Settles what can be settled at `now`.
-    pub fn advance(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled)) {
+    pub fn advance(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
         self.settle_requests(pod, now, settle);
         self.settle_calls(now, settle);
-        if self.answered.is_empty() {
-            self.longest = 0;
-        }
     }
 
     /// Settles everything: the tracing is over. Requests without an answer are left out.
-    pub fn finish(&mut self, pod: &Arc<Pod>, settle: &mut dyn FnMut(Settled)) {
+    pub fn finish(&mut self, pod: &Arc<Pod>, settle: &mut dyn FnMut(Settled<'_>)) {
         self.advance(pod, u64::MAX, settle);
         for entry in mem::take(&mut self.calls).into_values() {
-            settle_call(entry, settle);
+            settle_call(&entry, settle);
         }
     }
 
-    fn settle_requests(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled)) {
-        let surplus = self.answered.len().saturating_sub(ANSWERED_LIMIT);
-        let due: Vec<Key> = self
-            .answered
-            .iter()
-            .enumerate()
-            .filter(|(n, (_, pending))| *n < surplus || now.saturating_sub(pending.emitted) >= SETTLE)
-            .map(|(_, (key, _))| *key)
-            .collect();
-        // Decide first, settle then: the candidates of a call include requests that settle in this round.
-        let ready: Vec<Key> = due.into_iter().filter(|key| self.decide_calls(key, now)).collect();
-        for key in ready {
-            if let Some(pending) = self.answered.remove(&key) {
-                settle(Settled::Request(Box::new(self.build(pod, key, &pending))));
-            }
-        }
+    fn settle_requests(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
+        let postponed = self.decide_calls(now);
+        let calls = &self.calls;
+        self.answered.settle(now, ANSWERED_LIMIT, &postponed, |key, pending| {
+            settle(Settled::Request(&build(calls, pod, key, pending)));
+        });
     }
 
-    /// Decides the calls that the request may own; `false` means: not yet.
-    fn decide_calls(&mut self, request: &Key, now: u64) -> bool {
+    /// Decides the calls that due requests may own, and gives the requests (sorted) that must wait on: another
+    /// one's answer may tell whose a call was. All are decided before any settles: they are each other's
+    /// candidates.
+    fn decide_calls(&mut self, now: u64) -> Vec<Key> {
         if self.calls.is_empty() {
-            return true;
+            return Vec::new();
         }
-        let Some(pending) = self.answered.get(request) else { return false };
-        let patient = now.saturating_sub(pending.emitted) < SETTLE + PATIENCE;
-        let range = calls_between(request.first, pending.messages.response_first);
-        let undecided: Vec<Key> =
-            self.calls.range(range).filter(|(_, e)| e.decision.is_none()).map(|(key, _)| *key).collect();
-        let mut complete = true;
-        for key in undecided {
-            let Some(call) = self.calls.get(&key).map(|entry| Arc::clone(&entry.call)) else { continue };
-            let candidates = self.candidates(call.start);
-            let decision = decide(&call, &candidates, &self.threads, patient);
-            complete &= decision.is_some();
-            if let Some(entry) = self.calls.get_mut(&key) {
-                entry.decision = decision;
+        let mut postponed = Vec::new();
+        let mut candidates = Vec::new();
+        for (request, pending) in self.answered.due(now) {
+            let patient = now.saturating_sub(pending.emitted) < SETTLE + PATIENCE;
+            let range = calls_between(request.first, pending.messages.response_first);
+            let mut complete = true;
+            for (_, entry) in self.calls.range_mut(range).filter(|(_, entry)| entry.decision.is_none()) {
+                candidates.clear();
+                self.answered.candidates(entry.call.start, &mut candidates);
+                candidates.extend(waiting(&self.in_flight, entry.call.start));
+                entry.decision = decide(&entry.call, &candidates, &self.threads, patient);
+                complete &= entry.decision.is_some();
+            }
+            if !complete {
+                postponed.push(*request);
             }
         }
-        complete
-    }
-
-    /// Requests that were in flight at `time`: begun, and not answered.
-    fn candidates(&self, time: u64) -> Vec<Candidate> {
-        let begun = Key { first: time, flow: u64::MAX, number: u32::MAX };
-        let oldest = Key { first: time.saturating_sub(self.longest), flow: 0, number: 0 };
-        let answered = self.answered.range(oldest..=begun).filter(|(_, p)| p.messages.response_first > time);
-        let answered = answered
-            .map(|(key, p)| Candidate { key: *key, answer: Some((p.thread, p.messages.response_first)) });
-        let waiting = self.in_flight.range(..=begun).map(|(key, _)| Candidate { key: *key, answer: None });
-        answered.chain(waiting).collect()
-    }
-
-    fn build(&self, pod: &Arc<Pod>, key: Key, pending: &Pending) -> Request {
-        let mut calls: Vec<AttributedCall> = Vec::new();
-        if !self.calls.is_empty() {
-            let range = calls_between(key.first, pending.messages.response_first);
-            calls.extend(self.calls.range(range).filter_map(|(_, entry)| attributed(entry, &key)));
-        }
-        let stages = Stages::of(&pending.messages, &calls);
-        let mut marks = pending.marks;
-        if calls.len() > CALLS_PER_REQUEST {
-            calls.truncate(CALLS_PER_REQUEST);
-            marks.set(Marks::CALLS_CUT);
-        }
-        Request {
-            pod: Arc::clone(pod),
-            flow: key.flow,
-            number: key.number,
-            transport: pending.transport,
-            messages: pending.messages,
-            thread: pending.thread,
-            http: pending.http,
-            stages,
-            calls,
-            marks,
-        }
+        postponed.sort_unstable();
+        postponed
     }
 
     /// Calls that no request can claim any more.
-    fn settle_calls(&mut self, now: u64, settle: &mut dyn FnMut(Settled)) {
-        let oldest = [self.in_flight.first_key_value(), self.answered.first_key_value()];
-        let oldest = oldest.into_iter().flatten().map(|(key, _)| key.first).min().unwrap_or(u64::MAX);
+    fn settle_calls(&mut self, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
+        let waiting = self.in_flight.first_key_value().map(|(key, _)| key.first);
+        let oldest = waiting.into_iter().chain(self.answered.oldest()).min().unwrap_or(u64::MAX);
         let surplus = self.calls.len().saturating_sub(CALL_LIMIT);
         let due: Vec<Key> = self
             .calls
@@ -256,15 +212,47 @@ impl PodTracker {
             .collect();
         for key in due {
             if let Some(entry) = self.calls.remove(&key) {
-                settle_call(entry, settle);
+                settle_call(&entry, settle);
             }
         }
     }
 }
 
-fn settle_call(entry: Entry, settle: &mut dyn FnMut(Settled)) {
+/// Requests without an answer that had begun at `time`.
+fn waiting(in_flight: &BTreeMap<Key, Pending>, time: u64) -> impl Iterator<Item = Candidate> {
+    let begun = Key { first: time, flow: u64::MAX, number: u32::MAX };
+    in_flight.range(..=begun).map(|(key, _)| Candidate { key: *key, answer: None })
+}
+
+fn build(calls: &BTreeMap<Key, Entry>, pod: &Arc<Pod>, key: Key, pending: &Pending) -> Request {
+    let mut owned: Vec<AttributedCall> = Vec::new();
+    if !calls.is_empty() {
+        let range = calls_between(key.first, pending.messages.response_first);
+        owned.extend(calls.range(range).filter_map(|(_, entry)| attributed(entry, &key)));
+    }
+    let stages = Stages::of(&pending.messages, &owned);
+    let mut marks = pending.marks;
+    if owned.len() > CALLS_PER_REQUEST {
+        owned.truncate(CALLS_PER_REQUEST);
+        marks.set(Marks::CALLS_CUT);
+    }
+    Request {
+        pod: Arc::clone(pod),
+        flow: key.flow,
+        number: key.number,
+        transport: pending.transport,
+        messages: pending.messages,
+        thread: pending.thread,
+        http: pending.http,
+        stages,
+        calls: owned,
+        marks,
+    }
+}
+
+fn settle_call(entry: &Entry, settle: &mut dyn FnMut(Settled<'_>)) {
     let attribution = entry.decision.as_ref().map_or(Attribution::None, Decision::attribution);
-    settle(Settled::Call(entry.call, attribution));
+    settle(Settled::Call(&entry.call, attribution));
 }
 
 fn calls_between(from: u64, until: u64) -> (Bound<Key>, Bound<Key>) {

@@ -52,7 +52,7 @@ step network try_network
 step programs try_programs
 if [ -x /usr/sbin/tracer ]; then
     step doctor tracer doctor
-    step demo tracer-lab demo --tracer /usr/sbin/tracer --out /tmp/demo --requests "$requests"
+    step demo tracer-lab demo --tracer /usr/sbin/tracer --out /tmp/demo --requests "$requests" --least-share 0.4
     step summary cat /tmp/demo/summary.json
 fi
 poweroff -f

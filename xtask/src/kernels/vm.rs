@@ -14,6 +14,8 @@ use crate::run;
 /// How to run it.
 pub(super) struct Vm<'a> {
     pub(super) image: &'a Image,
+    /// QEMU's model of the CPU.
+    pub(super) cpu: &'static str,
     pub(super) initramfs: PathBuf,
     /// File for what the VM prints.
     pub(super) console: PathBuf,
@@ -42,7 +44,7 @@ impl Vm<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
         command
-            .args(["-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2", "-no-reboot", "-nodefaults"])
+            .args(["-accel", "tcg", "-cpu", self.cpu, "-m", "1024", "-smp", "2", "-no-reboot", "-nodefaults"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
             .arg("-kernel")
             .arg(&self.image.kernel)

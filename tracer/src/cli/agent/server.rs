@@ -69,7 +69,7 @@ async fn serve(listener: TcpListener, queries: SyncSender<Query>) -> std::io::Re
 async fn alive(queries: Loop) -> Response {
     match ask(queries, Query::Alive).await {
         Ok(()) => "ok\n".into_response(),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -89,13 +89,14 @@ async fn text(
     match ask(queries, query).await {
         Ok(Ok(text)) => ([(CONTENT_TYPE, content_type)], text).into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
 /// Asks the loop; the error is the response to give when it does not answer.
-async fn ask<T>(State(queries): Loop, query: fn(oneshot::Sender<T>) -> Query) -> Result<T, Response> {
-    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+async fn ask<T>(State(queries): Loop, query: fn(oneshot::Sender<T>) -> Query) -> Result<T, Box<Response>> {
+    let unavailable =
+        |why: &str| Box::new((StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response());
     let (reply, answer) = oneshot::channel();
     queries.try_send(query(reply)).map_err(|error| match error {
         TrySendError::Full(_) => unavailable("too many requests wait for the tracing loop"),

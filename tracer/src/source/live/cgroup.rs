@@ -8,9 +8,6 @@ use std::{
 
 use super::Error;
 
-/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
-const CGROUP2_MAGIC: i64 = 0x6367_7270;
-
 /// Where cgroup2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on a hybrid node.
 #[must_use]
 pub fn mount_point() -> Option<PathBuf> {
@@ -46,17 +43,21 @@ fn open(path: &Path) -> Result<File, Error> {
         _ => fail(format!("{error}; {mount}")),
     })?;
     let directory = file.metadata().is_ok_and(|metadata| metadata.is_dir());
-    if !directory || file_system(path) != Some(CGROUP2_MAGIC) {
+    if !directory || !is_cgroup2(path) {
         return Err(fail(format!("it is not a cgroup v2 directory; {mount}")));
     }
     Ok(file)
 }
 
-fn file_system(path: &Path) -> Option<i64> {
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+fn is_cgroup2(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
     let mut info = std::mem::MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `path` ends with a zero byte and `info` has room for the result, which is read on success only.
-    unsafe { (libc::statfs(path.as_ptr(), info.as_mut_ptr()) == 0).then(|| info.assume_init().f_type) }
+    // The type of `f_type` differs between C libraries; both widen.
+    unsafe {
+        libc::statfs(path.as_ptr(), info.as_mut_ptr()) == 0
+            && i128::from(info.assume_init().f_type) == i128::from(libc::CGROUP2_SUPER_MAGIC)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! Any records through the whole core: stages add up, tables stay bounded, nothing panics.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use tracer::{
+    clock::WallClock,
+    engine::{Engine, FlowEvent, Observer, Resolve},
+    flow::decode::decode,
+    pod::Pod,
+    request::{Attribution, Call, Request},
+};
+use tracer_ebpf::record::{DatagramRecord, FLOW_HEAD, FlowRecord, PayloadRecord, kind};
+
+struct Named;
+
+impl Resolve for Named {
+    fn resolve(&mut self, cgroup: u64) -> Pod {
+        Pod { uid: format!("{}", cgroup % 4), name: None }
+    }
+}
+
+struct Check;
+
+impl Observer for Check {
+    fn request(&mut self, request: &Request) {
+        let messages = &request.messages;
+        assert_eq!(request.total(), messages.response_last.saturating_sub(messages.request_first));
+    }
+
+    fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
+
+    fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+}
+
+/// Each chunk of input becomes a record: its first byte says which kind and how much time passes.
+fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
+    let mut engine = Engine::new(Named, WallClock::UNIX);
+    let mut now = 0u64;
+    for (selector, mut bytes) in input {
+        now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);
+        let (kind, size) = match selector % 8 {
+            0 => (kind::OPENED, FLOW_HEAD),
+            1 | 2 => (kind::EXCHANGE, size_of::<FlowRecord>()),
+            3 => (kind::CLOSED, FLOW_HEAD),
+            4 => (kind::CONNECT_FAILED, FLOW_HEAD),
+            5 | 6 => (kind::DATAGRAM, size_of::<DatagramRecord>()),
+            _ => (kind::PAYLOAD, size_of::<PayloadRecord>()),
+        };
+        bytes.resize(size, 0);
+        bytes[0] = kind;
+        let mut aligned = vec![0u64; size.div_ceil(8)];
+        let record = &mut bytemuck::cast_slice_mut::<u64, u8>(&mut aligned)[..size];
+        record.copy_from_slice(&bytes);
+        if let Ok(record) = decode(record) {
+            engine.ingest(record, &mut Check);
+        }
+        engine.advance(now, &mut Check);
+    }
+    engine.finish(now, &mut Check);
+    let _summary = engine.summary(now);
+});

@@ -1,0 +1,34 @@
+//! Any segments through the segment → message state machine.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tracer_ebpf::{
+    flow::FlowState,
+    record::{kind, role},
+    segment::{Direction, Segment},
+};
+
+fuzz_target!(|input: (bool, Vec<(bool, u32, u32, u16, u8)>)| {
+    let (server, segments) = input;
+    let mut state: FlowState = bytemuck::Zeroable::zeroed();
+    state.established(1, if server { role::SERVER } else { role::CLIENT }, 1000, 5000);
+    for (time, (ingress, sequence, acknowledgment, length, flags)) in (2..).zip(segments) {
+        let direction = if ingress { Direction::Ingress } else { Direction::Egress };
+        let segment = Segment { time, sequence, acknowledgment, length: length.into(), flags, direction };
+        let plan = state.plan(&segment);
+        if plan.emit_before {
+            emit(&mut state, time);
+        }
+        state.apply(&segment, &plan);
+        if plan.emit_after {
+            emit(&mut state, time);
+        }
+        let record = &state.record;
+        assert!(record.request_first <= record.request_last && record.response_first <= record.response_last);
+    }
+});
+
+fn emit(state: &mut FlowState, time: u64) {
+    state.emitting(kind::EXCHANGE, time);
+    state.emitted();
+}
