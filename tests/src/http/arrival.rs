@@ -6,6 +6,7 @@ use std::io::{Error, Result};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
+use super::option;
 use crate::clock::unix_ns;
 
 /// Room for the control message with the date: a header of 16 bytes and a `timespec`, aligned.
@@ -13,19 +14,7 @@ type Control = [u64; 8];
 
 /// Has the kernel date what arrives from now on.
 pub fn date(stream: &TcpStream) -> Result<()> {
-    let on: libc::c_int = 1;
-    let length = libc::socklen_t::try_from(size_of_val(&on)).map_err(Error::other)?;
-    // SAFETY: the option's value is a local integer of the length given, which the call only reads.
-    let status = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
-            length,
-        )
-    };
-    if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+    option::set(stream, libc::SO_TIMESTAMPNS, [1])
 }
 
 /// Reads like [`std::io::Read::read`], with the unix nanoseconds at which the last packet that bytes were

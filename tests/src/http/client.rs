@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use socket2::{Domain, Socket, Type};
 
 use super::arrival::date;
 use super::message::{Received, receive, request};
@@ -30,27 +29,25 @@ pub struct Attempt {
 
 impl Attempt {
     /// Tries to connect for as long as `at_most`.
-    pub fn start(address: SocketAddr, at_most: Duration) -> Result<Self> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM, None).context("open a socket")?;
-        // With these set before, nothing but the connect lies between the two readings of the clock.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_read_timeout(Some(TIMEOUT))?;
+    #[must_use]
+    pub fn start(address: SocketAddr, at_most: Duration) -> Self {
         let start = unix_ns();
-        let connected = socket.connect_timeout(&address.into(), at_most);
+        let connected = TcpStream::connect_timeout(&address, at_most);
         let times = (start, unix_ns());
         let connected = connected.with_context(|| format!("connect to {address}"));
-        Ok(Self { times, outcome: connected.and_then(|()| Connection::over(socket.into())) })
+        Self { times, outcome: connected.and_then(Connection::over) }
     }
 }
 
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        Attempt::start(address, TIMEOUT)?.outcome
+        Attempt::start(address, TIMEOUT).outcome
     }
 
     fn over(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         date(&stream).context("have arrivals dated")?;
         Ok(Self { stream, buffer: Vec::new() })
     }

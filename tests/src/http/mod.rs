@@ -4,8 +4,10 @@
 pub mod arrival;
 mod client;
 mod message;
+mod option;
 mod server;
 
 pub use client::{Attempt, Connection, fetch, get};
 pub use message::{Message, Received, Reply, receive, receive_head, request, take};
+pub use option::reset_on_close;
 pub use server::{Sent, Service, serve};

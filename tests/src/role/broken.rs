@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use socket2::SockRef;
 
 use crate::clock::unix_ns;
-use crate::http::{arrival, receive};
+use crate::http::{arrival, receive, reset_on_close};
 use crate::log::{ExchangeLine, Log};
 
 /// Flags of the broken server.
@@ -73,7 +72,7 @@ impl Broken {
         let Some(request) = receive(&stream, &mut Vec::new())? else { return Ok(()) };
         std::thread::sleep(Duration::from_millis(self.delay));
         if self.how == How::Reset {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            reset_on_close(&stream)?;
         }
         let before = unix_ns();
         drop(stream);

@@ -72,7 +72,7 @@ impl State {
     /// Tries the addresses of servers that are gone, then the right one.
     fn connect_elastic(&self, calls: &mut Calls, address: SocketAddr) -> Result<Connection> {
         for &peer in &self.flags.stale {
-            let attempt = Attempt::start(peer, Duration::from_millis(self.flags.connect_timeout))?;
+            let attempt = Attempt::start(peer, Duration::from_millis(self.flags.connect_timeout));
             ensure!(attempt.outcome.is_err(), "{peer} is not stale at all");
             calls.connect(Ends { local_port: 0, peer }, attempt.times);
         }
@@ -94,7 +94,7 @@ impl State {
 }
 
 fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
-    let attempt = Attempt::start(peer, Duration::from_secs(10))?;
+    let attempt = Attempt::start(peer, Duration::from_secs(10));
     let connection = attempt.outcome?;
     calls.connect(Ends { local_port: connection.local_port()?, peer }, attempt.times);
     Ok(connection)
