@@ -18,7 +18,9 @@ pub mod incident;
 pub mod log;
 pub mod nginx;
 pub mod oracle;
+pub mod pair;
 pub mod pod;
+pub mod priority;
 pub mod process;
 pub mod random;
 pub mod role;
@@ -27,3 +29,11 @@ pub mod tracer;
 pub mod wire;
 
 pub use pod::{Lab, Pod, PodSpec, Qos};
+
+/// Prints what a test measured, for whoever reads its output: a test that passes shows it too, although the
+/// test harness keeps what `println!` prints to itself.
+pub fn say(measured: &str) {
+    use std::io::Write as _;
+    // Who closed stdout does not want to read it.
+    let _unread = writeln!(std::io::stdout(), "    {measured}");
+}

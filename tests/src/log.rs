@@ -1,22 +1,39 @@
-//! The logs of the lab's servers: one JSON object per line, written at once.
+//! The logs of the lab's servers: one JSON object per line, written at once, by a thread that does nothing
+//! else. A server that waited for its own log's disk would be late for the next request.
+//!
+//! **Where the times come from.** All are `CLOCK_REALTIME`. What a server sends it dates itself, just before
+//! the system call, and the end of a write just after it. What it receives has the date of its arrival at
+//! the socket ([`crate::http::arrival`]), because a clock that is read once `read` has returned also measures
+//! how long the thread took to wake up: 50 µs on an idle virtual machine, milliseconds on a busy one, and
+//! half a dozen of those add up in the `self` of one request. Where there is no such date - the end of a
+//! connect, a DNS query, the backend on tokio - the wake-up counts, and real-time priority
+//! ([`crate::priority`]) keeps it short.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A log file that threads share.
-pub struct Log(Mutex<File>);
+pub struct Log {
+    /// `None` only while the log is dropped.
+    lines: Option<Sender<String>>,
+    writer: Option<JoinHandle<()>>,
+}
 
 impl Log {
     /// Creates the file.
     pub fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("create the log {}", path.display()))?;
-        Ok(Self(Mutex::new(file)))
+        let (lines, received) = channel();
+        let writer = std::thread::spawn(move || write_lines(file, received));
+        Ok(Self { lines: Some(lines), writer: Some(writer) })
     }
 
     /// Appends a line.
@@ -26,8 +43,44 @@ impl Log {
     pub fn write(&self, line: &impl Serialize) {
         let mut text = serde_json::to_string(line).expect("log lines are plain data");
         text.push('\n');
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes()).expect("write the log");
+        let lines = self.lines.as_ref().expect("the log is open until it is dropped");
+        lines.send(text).expect("the log's writer runs");
+    }
+}
+
+/// Writes each line by itself until nobody can send another.
+fn write_lines(mut file: File, lines: Receiver<String>) {
+    for line in lines {
+        file.write_all(line.as_bytes()).expect("write the log");
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.lines = None;
+        // A writer that panicked has said so on stderr.
+        let _ended = self.writer.take().map(JoinHandle::join);
+    }
+}
+
+/// How long a line may take from the event to the file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads a log once it has `lines` lines: what it tells of has happened, but may still be on its way there.
+pub fn read_complete<T: DeserializeOwned>(path: &Path, lines: usize) -> Result<Vec<T>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let read = read(path)?;
+        if read.len() >= lines {
+            return Ok(read);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{} has {} of {lines} lines after {PATIENCE:?}",
+            path.display(),
+            read.len()
+        );
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -59,13 +112,15 @@ pub enum Kind {
 pub struct CallLine {
     /// What it was for.
     pub kind: Kind,
-    /// The port on the backend's side; 0 where the resolver library hides it.
+    /// What was asked: a name, or a method and path without the query string; empty for a connect.
+    pub what: String,
+    /// The port on the backend's side; 0 where the resolver library hides it, and after a failed connect.
     pub local_port: u16,
-    /// The other side, or the name that was resolved.
+    /// The other side; empty where the resolver library hides it.
     pub peer: String,
-    /// Just before the first write.
+    /// Just before the first write, the connect or the resolver was called.
     pub start: u64,
-    /// Just after the last read.
+    /// The last byte arrived; the connect or the resolver returned.
     pub end: u64,
 }
 
@@ -74,13 +129,13 @@ pub struct CallLine {
 pub struct RequestLine {
     /// The number in its path.
     pub n: u64,
-    /// First byte available.
+    /// Its first byte arrived.
     pub t0: u64,
-    /// Request read.
+    /// Its last byte arrived.
     pub t1: u64,
     /// Just before the response is written.
     pub t2: u64,
-    /// Just after it is written.
+    /// Just after it is written: to the socket, not to the wire.
     pub t3: u64,
     /// The thread that answered.
     pub tid: u32,
@@ -97,13 +152,13 @@ pub struct ExchangeLine {
     pub path: String,
     /// The client's port.
     pub peer_port: u16,
-    /// First byte available.
+    /// Its first byte arrived.
     pub t0: u64,
-    /// Request read.
+    /// Its last byte arrived.
     pub t1: u64,
     /// Just before the response is written.
     pub t2: u64,
-    /// Just after it is written.
+    /// Just after it is written: to the socket, not to the wire.
     pub t3: u64,
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
-use tracer_lab::role::{backend, client, dns_relay, elastic, load, metadata};
+use tracer_lab::role::{backend, broken, bulk, client, dns_relay, elastic, load, metadata};
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -28,20 +28,40 @@ enum Command {
     Backend(backend::Backend),
     /// Numbered requests to the backend
     Client(client::Client),
+    /// Accepts requests and ends their connections instead of answering
+    Broken(broken::Broken),
+    /// Answers with long bodies, and takes them
+    BulkServer(bulk::Server),
+    /// One request with a long body, or for one
+    BulkClient(bulk::Client),
     /// Plain requests at a given rate
     Load(load::Load),
     /// Removes what killed labs left
     Sweep,
 }
 
+impl Command {
+    /// Whether it logs times that others are measured by.
+    fn keeps_time(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Load(_) | Self::Sweep)
+    }
+}
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if command.keeps_time() {
+        tracer_lab::priority::raise();
+    }
+    let outcome = match command {
         Command::Demo(demo) => demo.run(),
         Command::Metadata(role) => role.run(),
         Command::Elastic(role) => role.run(),
         Command::DnsRelay(role) => role.run(),
         Command::Backend(role) => role.run(),
         Command::Client(role) => role.run(),
+        Command::Broken(role) => role.run(),
+        Command::BulkServer(role) => role.run(),
+        Command::BulkClient(role) => role.run(),
         Command::Load(role) => role.run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();

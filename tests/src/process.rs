@@ -106,8 +106,10 @@ impl Drop for Running {
 /// The signals the lab sends, displayed as `kill` wants them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// End, with time to finish.
+    /// End, with time to finish, as Ctrl-C asks for it.
     Interrupt,
+    /// End, with time to finish, as Kubernetes asks for it.
+    Terminate,
     /// End at once.
     Kill,
     /// Stand still.
@@ -120,6 +122,7 @@ impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Interrupt => "INT",
+            Self::Terminate => "TERM",
             Self::Kill => "KILL",
             Self::Stop => "STOP",
             Self::Continue => "CONT",

@@ -13,11 +13,9 @@ fn requests_over_ipv6_have_the_same_breakdown() -> Result<()> {
     let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
     let backend = incident.backend.addresses().v6;
     let live = live(&program()?, &incident.lab, || incident.run_to(backend.into(), 20, 1).map(drop))?;
-    let requests: Vec<_> =
-        live.requests.iter().filter(|request| request.pod.contains(incident.backend.uid())).collect();
+    let requests = live.of(incident.backend.uid())?;
     ensure!(requests.len() == 20, "{} requests were traced", requests.len());
     for request in requests {
-        request.check()?;
         ensure!(request.peer.contains(&incident.client.addresses().v6.to_string()), "peer {}", request.peer);
     }
     let pod = live.summary.pod(incident.backend.uid())?;

@@ -22,7 +22,7 @@ fn tshark_shows_an_interface_per_pod_and_the_comments() -> Result<()> {
 
     let packets = tshark(&file, "frame", &["frame.interface_name", "frame.interface_description"])?;
     let interfaces: BTreeSet<String> = packets.iter().map(|fields| fields.join(" ")).collect();
-    for (pod, role) in incident.roles() {
+    for (pod, role, _) in incident.roles() {
         let own = interfaces.iter().filter(|interface| interface.contains(pod.uid())).count();
         ensure!(own == 1, "{own} interfaces of {role}: {interfaces:?}");
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::arrival::date;
 use super::message::{Received, receive, request};
+use crate::clock::unix_ns;
 
 /// Longer than any answer of the lab takes.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,13 +19,36 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
+/// A connect that ended, well or not.
+pub struct Attempt {
+    /// Just before and just after it, in unix nanoseconds.
+    pub times: (u64, u64),
+    /// What came of it.
+    pub outcome: Result<Connection>,
+}
+
+impl Attempt {
+    /// Tries to connect for as long as `at_most`.
+    #[must_use]
+    pub fn start(address: SocketAddr, at_most: Duration) -> Self {
+        let start = unix_ns();
+        let connected = TcpStream::connect_timeout(&address, at_most);
+        let times = (start, unix_ns());
+        let connected = connected.with_context(|| format!("connect to {address}"));
+        Self { times, outcome: connected.and_then(Connection::over) }
+    }
+}
+
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        let stream =
-            TcpStream::connect_timeout(&address, TIMEOUT).with_context(|| format!("connect to {address}"))?;
+        Attempt::start(address, TIMEOUT).outcome
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
+        date(&stream).context("have arrivals dated")?;
         Ok(Self { stream, buffer: Vec::new() })
     }
 
@@ -39,18 +64,25 @@ impl Connection {
 
     /// Reads the response to the request sent before.
     pub fn receive(&mut self) -> Result<Received> {
-        receive(&mut self.stream, &mut self.buffer)?.context("the connection ended instead of an answer")
+        receive(&self.stream, &mut self.buffer)?.context("the connection ended instead of an answer")
     }
 }
 
-/// The body of one GET on a connection of its own, whose end is the end of the body.
+/// The body of one GET, which must succeed.
 pub fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let (status, _, body) = fetch(address, path)?;
+    ensure!(status == 200, "GET {path} of {address}: status {status}: {body}");
+    Ok(body)
+}
+
+/// Status, head and body of one GET on a connection of its own, whose end is the end of the body.
+pub fn fetch(address: SocketAddr, path: &str) -> Result<(u16, String, String)> {
     let mut connection = Connection::open(address)?;
     connection.send(&request("GET", path, &address.to_string(), &["Connection: close"]))?;
     let mut answer = String::new();
     connection.stream.read_to_string(&mut answer).with_context(|| format!("GET {path} of {address}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a head")?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    ensure!(status == "200", "GET {path} of {address}: status {status}: {body}");
-    Ok(body.to_owned())
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.with_context(|| format!("not a status line: {head}"))?;
+    Ok((status, head.to_owned(), body.to_owned()))
 }

@@ -1,11 +1,12 @@
 //! Requests and responses as bytes.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
+use std::net::TcpStream;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::clock::unix_ns;
+use super::arrival;
 
 /// More than any message of the lab: what is longer is an error, not a reason to grow.
 const LONGEST: usize = 1 << 20;
@@ -32,6 +33,11 @@ impl Message {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
+    /// How many bytes follow the head.
+    pub fn body_length(&self) -> Result<usize> {
+        self.header("content-length").unwrap_or("0").parse().context("content-length")
+    }
+
     /// A request's method and path, without the query string.
     #[must_use]
     pub fn method_and_path(&self) -> (&str, &str) {
@@ -53,30 +59,41 @@ impl Message {
 pub struct Received {
     /// The message.
     pub message: Message,
-    /// When its first byte was there, in unix nanoseconds.
+    /// When its first byte arrived, in unix nanoseconds.
     pub first: u64,
-    /// When its last byte was there, in unix nanoseconds.
+    /// When its last byte arrived, in unix nanoseconds.
     pub last: u64,
 }
 
 /// Takes one complete message off the front of `buffer`; `None` while bytes are missing.
 pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Message>> {
+    let Some((mut message, head)) = peek_head(buffer)? else { return Ok(None) };
+    let length = message.body_length()?;
+    ensure!(length <= LONGEST, "a body of {length} bytes");
+    if buffer.len() < head + length {
+        return Ok(None);
+    }
+    message.body = buffer[head..head + length].to_vec();
+    buffer.drain(..head + length);
+    Ok(Some(message))
+}
+
+/// Takes the head of a message off the front of `buffer` and leaves its body, however long.
+fn take_head(buffer: &mut Vec<u8>) -> Result<Option<Message>> {
+    let Some((message, head)) = peek_head(buffer)? else { return Ok(None) };
+    buffer.drain(..head);
+    Ok(Some(message))
+}
+
+/// The head at the front of `buffer`, and how long it is.
+fn peek_head(buffer: &[u8]) -> Result<Option<(Message, usize)>> {
     ensure!(buffer.len() <= LONGEST, "a message of more than {LONGEST} bytes");
     let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&buffer[..end]).context("a head that is not text")?;
     let mut lines = head.split("\r\n");
     let start = lines.next().unwrap_or_default().to_owned();
     let headers = lines.map(header).collect::<Result<Vec<_>>>()?;
-    let mut message = Message { start, headers, body: Vec::new() };
-    let length =
-        message.header("content-length").unwrap_or("0").parse::<usize>().context("content-length")?;
-    ensure!(length <= LONGEST, "a body of {length} bytes");
-    if buffer.len() < end + 4 + length {
-        return Ok(None);
-    }
-    message.body = buffer[end + 4..end + 4 + length].to_vec();
-    buffer.drain(..end + 4 + length);
-    Ok(Some(message))
+    Ok(Some((Message { start, headers, body: Vec::new() }, end + 4)))
 }
 
 fn header(line: &str) -> Result<(String, String)> {
@@ -85,15 +102,30 @@ fn header(line: &str) -> Result<(String, String)> {
 }
 
 /// Reads one message; `None` when the other side ended the connection between messages.
-pub fn receive(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
+pub fn receive(stream: &TcpStream, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
+    receive_by(take, stream, buffer)
+}
+
+/// Reads the head of a message; the rest of what was read stays in `buffer`.
+pub fn receive_head(stream: &TcpStream, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
+    receive_by(take_head, stream, buffer)
+}
+
+/// Reads until `take` finds what it wants.
+fn receive_by(
+    take: fn(&mut Vec<u8>) -> Result<Option<Message>>,
+    stream: &TcpStream,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<Received>> {
     let mut first = None;
     let mut chunk = [0; 16 * 1024];
     loop {
-        let count = match stream.read(&mut chunk) {
+        // A reading is dated by the last packet it took bytes from: the first byte is read alone.
+        let wanted = if first.is_some() { chunk.len() } else { 1 };
+        let (count, last) = match arrival::read(stream, &mut chunk[..wanted]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             other => other.context("read")?,
         };
-        let last = unix_ns();
         if count == 0 && buffer.is_empty() {
             return Ok(None);
         } else if count == 0 {

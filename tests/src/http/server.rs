@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::arrival::date;
 use super::message::{Received, Reply, receive};
 use crate::clock::unix_ns;
 
@@ -48,9 +49,10 @@ pub fn serve<S: Service>(listener: &TcpListener, service: &Arc<S>) -> Result<()>
 
 fn converse<S: Service>(mut stream: TcpStream, peer: SocketAddr, service: &S) -> Result<()> {
     stream.set_nodelay(true)?;
+    date(&stream).context("have arrivals dated")?;
     let mut connection = service.connected(peer);
     let mut buffer = Vec::new();
-    while let Some(request) = receive(&mut stream, &mut buffer)? {
+    while let Some(request) = receive(&stream, &mut buffer)? {
         let close = request.message.closes();
         let bytes = service.answer(&mut connection, &request).bytes(close);
         let before = unix_ns();

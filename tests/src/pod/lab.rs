@@ -67,6 +67,11 @@ impl Lab {
         Ok(Pod { cgroup, namespace, addresses, number })
     }
 
+    /// Has packets to an address vanish without a word.
+    pub fn add_silence(&self, address: Ipv4Addr) -> Result<()> {
+        self.node.namespace().ip(&format!("route add blackhole {address}\n"))
+    }
+
     /// Gives a pod one more address, such as that of a metadata service.
     pub fn add_address(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
         self.node.add_address(&pod.namespace, pod.number, address)

@@ -24,6 +24,9 @@ pub struct Client {
     /// How many at a time, each on a connection of its own
     #[arg(long, default_value_t = 1)]
     parallel: u64,
+    /// Make a connection for each request instead of keeping one
+    #[arg(long)]
+    fresh: bool,
     /// Number of the first request
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -75,6 +78,9 @@ impl Client {
                 connection = None;
                 ClientLine { n, status: None, latency: 0 }
             });
+            if self.fresh {
+                connection = None;
+            }
             log.write(&line);
             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(line);
         }
@@ -87,8 +93,9 @@ impl Client {
         };
         let target = format!("/v1/items/{n}?token={}-query", self.canary);
         let header = format!("Authorization: Bearer {}-authorization", self.canary);
+        let keep = if self.fresh { "Connection: close" } else { "Connection: keep-alive" };
         let started = std::time::Instant::now();
-        connection.send(&request("GET", &target, "backend", &[&header]))?;
+        connection.send(&request("GET", &target, "backend", &[&header, keep]))?;
         let status = connection.receive()?.message.status()?;
         let latency = u64::try_from(started.elapsed().as_nanos())?;
         Ok(ClientLine { n, status: Some(status), latency })

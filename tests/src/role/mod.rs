@@ -1,6 +1,8 @@
 //! The servers and clients of the lab, each a subcommand of `tracer-lab`.
 
 pub mod backend;
+pub mod broken;
+pub mod bulk;
 pub mod client;
 pub mod dns_relay;
 pub mod elastic;

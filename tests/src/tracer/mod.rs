@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::http::get;
+use crate::http::{fetch, get};
 use crate::pod::network::Namespace;
 use crate::process::{Running, Signal};
 use crate::{Lab, log};
@@ -42,10 +42,21 @@ pub struct Tracing<'a> {
 impl<'a> Tracing<'a> {
     /// Starts `tracer COMMAND --cgroup <the lab's> FLAGS…` on the lab's node and waits until it is ready.
     pub fn start(program: &Path, lab: &'a Lab, command: &str, flags: &[&str]) -> Result<Self> {
-        let name = format!("tracer-{command}");
+        Self::start_on(lab.cgroup(), program, lab, command, flags)
+    }
+
+    /// The same on a part of the lab: the cgroup of a pod.
+    pub fn start_on(
+        cgroup: &Path,
+        program: &Path,
+        lab: &'a Lab,
+        command: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
         let (node, dir) = (lab.node(), lab.dir());
+        let name = free_name(&format!("tracer-{command}"), dir);
         let mut line = node.command(&program.to_string_lossy());
-        line.arg(command).arg("--cgroup").arg(lab.cgroup()).args(flags);
+        line.arg(command).arg("--cgroup").arg(cgroup).args(flags);
         if command == "agent" {
             line.args(["--listen", LISTEN]);
         }
@@ -83,11 +94,17 @@ impl<'a> Tracing<'a> {
     }
 
     /// Interrupts it, waits for its end and returns what it wrote to stdout.
-    pub fn finish(mut self) -> Result<String> {
-        self.signal(Signal::Interrupt)?;
+    pub fn finish(self) -> Result<String> {
+        Ok(self.end(Signal::Interrupt)?.stdout)
+    }
+
+    /// Ends it by a signal that leaves it time to finish, waits, and returns what it wrote.
+    pub fn end(mut self, signal: Signal) -> Result<Written> {
+        self.signal(signal)?;
         let code = self.wait()?;
-        ensure!(code == Some(0), "{}: exit code {code:?}: {}", self.name, self.stderr()?.trim());
-        read(&self.dir.join(format!("{}.stdout", self.name)))
+        let stderr = self.stderr()?;
+        ensure!(code == Some(0), "{}: exit code {code:?} after {signal}: {}", self.name, stderr.trim());
+        Ok(Written { stdout: read(&self.dir.join(format!("{}.stdout", self.name)))?, stderr })
     }
 
     /// What it wrote to stderr so far.
@@ -95,10 +112,30 @@ impl<'a> Tracing<'a> {
         read(&self.dir.join(format!("{}.stderr", self.name)))
     }
 
-    /// The agent's answer to a GET.
+    /// The agent's answer to a GET, which must succeed.
     pub fn get(&self, path: &str) -> Result<String> {
         let address: SocketAddr = LISTEN.parse()?;
         self.node.enter(|| get(address, path))
+    }
+
+    /// Status, head and body of the agent's answer to a GET.
+    pub fn fetch(&self, path: &str) -> Result<(u16, String, String)> {
+        let address: SocketAddr = LISTEN.parse()?;
+        self.node.enter(|| fetch(address, path))
+    }
+
+    /// The value of the series of the agent's metrics that has these labels, among others.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let metrics = self.get("/metrics")?;
+        let mut found = metrics.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        let line = found.next().with_context(|| format!("no {name} with {labels:?} in: {metrics}"))?;
+        ensure!(found.next().is_none(), "several {name} with {labels:?}");
+        let value = line.rsplit(' ').next().unwrap_or_default();
+        value.parse().with_context(|| format!("not a number: {line}"))
     }
 
     /// The agent's summary.
@@ -120,6 +157,21 @@ impl<'a> Tracing<'a> {
     }
 }
 
+/// What an ended tracer wrote.
+pub struct Written {
+    /// To stdout.
+    pub stdout: String,
+    /// To stderr.
+    pub stderr: String,
+}
+
+/// A name for a tracer of which no other one's files are called.
+fn free_name(base: &str, dir: &Path) -> String {
+    let taken = |name: &str| dir.join(format!("{name}.stderr")).exists();
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    std::iter::once(base.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
 /// Starts a program whose stdout and stderr go to files in `dir`.
 fn spawn_logged(name: &str, command: &mut Command, dir: &Path) -> Result<Running> {
     let create = |end: &str| {
@@ -139,6 +191,15 @@ pub struct Live {
     pub summary: Summary,
     /// Each settled request.
     pub requests: Vec<TracedRequest>,
+}
+
+impl Live {
+    /// The requests of a pod, whose stages add up.
+    pub fn of(&self, pod: &str) -> Result<Vec<&TracedRequest>> {
+        let own: Vec<_> = self.requests.iter().filter(|request| request.pod.contains(pod)).collect();
+        own.iter().try_for_each(|request| request.check())?;
+        Ok(own)
+    }
 }
 
 /// Runs `tracer live` on the lab while `work` goes on.

@@ -1,6 +1,7 @@
 //! The tracer's JSON, as its users read it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -155,12 +156,14 @@ pub struct TracedRequest {
     pub pod: String,
     /// First byte in, unix nanoseconds.
     pub time_unix_ns: u64,
-    /// Its method.
-    pub method: String,
-    /// Its path without the query string.
-    pub path: String,
-    /// The status answered.
-    pub status: u16,
+    /// The connection it came on.
+    pub flow: u64,
+    /// Its method, where it was seen.
+    pub method: Option<String>,
+    /// Its path without the query string, where it was seen.
+    pub path: Option<String>,
+    /// The status answered, if it was answered.
+    pub status: Option<u16>,
     /// The pod's side.
     pub local: String,
     /// The client's side.
@@ -171,6 +174,8 @@ pub struct TracedRequest {
     pub stages_ns: BTreeMap<String, u64>,
     /// What the pod called meanwhile.
     pub calls: Vec<TracedCall>,
+    /// What is unusual about it.
+    pub marks: Vec<String>,
 }
 
 /// A call as the tracer tied it to a request.
@@ -198,13 +203,13 @@ impl TracedRequest {
     /// The number in the path `/v1/items/<n>`.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        self.path.strip_prefix("/v1/items/")?.parse().ok()
+        self.path.as_ref()?.strip_prefix("/v1/items/")?.parse().ok()
     }
 
     /// Whether the stages add up to the total, to the nanosecond.
     pub fn check(&self) -> Result<()> {
         let sum: u64 = self.stages_ns.values().sum();
-        ensure!(sum == self.total_ns, "{}: the stages sum to {sum} ns of {} ns", self.path, self.total_ns);
+        ensure!(sum == self.total_ns, "{self}: the stages sum to {sum} ns of {} ns", self.total_ns);
         Ok(())
     }
 
@@ -213,6 +218,13 @@ impl TracedRequest {
     pub fn interval(&self, call: &TracedCall) -> (u64, u64) {
         let start = self.time_unix_ns.saturating_add_signed(call.start_ns);
         (start, start + call.duration_ns)
+    }
+}
+
+impl fmt::Display for TracedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.as_deref().unwrap_or("a request");
+        write!(f, "{path} from {} {:?}", self.peer, self.marks)
     }
 }
 

@@ -8,10 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::state::{Calls, Served, State, locked, number, thread_id};
+use super::state::{Ask, Calls, Ends, Served, State, locked, number, thread_id};
 use crate::clock::unix_ns;
 use crate::http::{Message, Received, Sent, take};
-use crate::log::Kind;
 
 /// Threads for all requests.
 const WORKERS: usize = 2;
@@ -69,7 +68,7 @@ impl Server {
         }
         let address = match self.state.known_address() {
             Some(address) => address,
-            None => self.resolve(calls).await?,
+            None => self.resolve(calls, n).await?,
         };
         let idle = locked(&self.idle).pop();
         let mut connection = match idle {
@@ -77,46 +76,48 @@ impl Server {
             None => connect(calls, address).await?,
         };
         let search = self.state.search_request(n);
-        exchange(calls, Kind::Upstream, &mut connection, address, &search).await?;
+        exchange(calls, &mut connection, address, &search).await?;
         locked(&self.idle).push(connection);
         self.state.work();
         Ok(())
     }
 
-    async fn ask_metadata(&self, calls: &mut Calls, bytes: &[u8]) -> Result<Message> {
+    async fn ask_metadata(&self, calls: &mut Calls, ask: &Ask) -> Result<Message> {
         let peer = self.state.flags.metadata;
         let mut connection = connect(calls, peer).await?;
-        exchange(calls, Kind::Metadata, &mut connection, peer, bytes).await
+        exchange(calls, &mut connection, peer, ask).await
     }
 
-    async fn resolve(self: &Arc<Self>, calls: &mut Calls) -> Result<SocketAddr> {
+    async fn resolve(self: &Arc<Self>, calls: &mut Calls, n: u64) -> Result<SocketAddr> {
         let start = unix_ns();
-        let server = Arc::clone(self);
-        let address = tokio::task::spawn_blocking(move || server.state.resolve()).await??;
-        calls.add(Kind::Dns, 0, self.state.flags.elastic.clone(), start, unix_ns());
-        Ok(address)
+        let (server, name) = (Arc::clone(self), self.state.name(n));
+        let resolved = tokio::task::spawn_blocking(move || (server.state.resolve(&name), name));
+        let (address, name) = resolved.await?;
+        calls.lookup(name, (start, unix_ns()));
+        address
     }
 }
 
 async fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
     let start = unix_ns();
     let stream = TcpStream::connect(peer).await.with_context(|| format!("connect to {peer}"))?;
+    let end = unix_ns();
     stream.set_nodelay(true)?;
-    calls.add(Kind::Connect, stream.local_addr()?.port(), peer.to_string(), start, unix_ns());
+    calls.connect(Ends { local_port: stream.local_addr()?.port(), peer }, (start, end));
     Ok(Connection::new(stream))
 }
 
 async fn exchange(
     calls: &mut Calls,
-    kind: Kind,
     connection: &mut Connection,
     peer: SocketAddr,
-    bytes: &[u8],
+    ask: &Ask,
 ) -> Result<Message> {
     let start = unix_ns();
-    connection.stream.write_all(bytes).await.with_context(|| format!("ask {peer}"))?;
+    connection.stream.write_all(&ask.bytes).await.with_context(|| format!("ask {peer}"))?;
     let answer = connection.receive().await?.with_context(|| format!("{peer} did not answer"))?;
-    calls.add(kind, connection.stream.local_addr()?.port(), peer.to_string(), start, answer.last);
+    let local_port = connection.stream.local_addr()?.port();
+    calls.exchange(ask, Ends { local_port, peer }, (start, answer.last));
     let status = answer.message.status()?;
     ensure!(status == 200, "{peer} answered {status}");
     Ok(answer.message)

@@ -34,12 +34,21 @@ pub struct Backend {
     /// Port of Elasticsearch
     #[arg(long, default_value_t = 9200)]
     elastic_port: u16,
+    /// Addresses to which it tries to connect in vain before each connection to Elasticsearch
+    #[arg(long)]
+    stale: Vec<SocketAddr>,
+    /// Milliseconds after which it gives up such an address
+    #[arg(long, default_value_t = 200)]
+    connect_timeout: u64,
     /// Milliseconds for which the name's address is kept
     #[arg(long, default_value_t = 2000)]
     dns_cache: u64,
     /// Microseconds of own work per request
     #[arg(long, default_value_t = 1000)]
     work: u64,
+    /// Put the request's number into what it asks for: r<number>.NAME, /items/<number>/_search
+    #[arg(long)]
+    mark: bool,
     /// Text inside every secret
     #[arg(long, default_value = "canary")]
     canary: String,

@@ -49,30 +49,39 @@ impl State {
         Some(SocketAddr::new(address, self.flags.elastic_port))
     }
 
-    /// Resolves the name by the C library's resolver, and keeps its address.
-    pub(super) fn resolve(&self) -> Result<SocketAddr> {
+    /// The name that a request resolves.
+    pub(super) fn name(&self, n: u64) -> String {
         let name = &self.flags.elastic;
-        let mut found = (name.as_str(), self.flags.elastic_port)
-            .to_socket_addrs()
-            .with_context(|| format!("resolve {name}"))?;
+        if self.flags.mark { format!("r{n}.{name}") } else { name.clone() }
+    }
+
+    /// Resolves a name by the C library's resolver, and keeps its address.
+    pub(super) fn resolve(&self, name: &str) -> Result<SocketAddr> {
+        let mut found =
+            (name, self.flags.elastic_port).to_socket_addrs().with_context(|| format!("resolve {name}"))?;
         let address = found.next().with_context(|| format!("{name} has no address"))?;
         *locked(&self.address) = Some((address.ip(), Instant::now()));
         Ok(address)
     }
 
     /// The two requests for credentials: the role's name, then its credentials.
-    pub(super) fn metadata_requests(&self) -> [Vec<u8>; 2] {
+    pub(super) fn metadata_requests(&self) -> [Ask; 2] {
         let token = format!("X-aws-ec2-metadata-token: {}-imds-token", self.flags.canary);
         let host = self.flags.metadata.ip().to_string();
-        [CREDENTIALS.to_owned(), format!("{CREDENTIALS}{ROLE}")]
-            .map(|path| request("GET", &path, &host, &[&token, "Connection: close"]))
+        [CREDENTIALS.to_owned(), format!("{CREDENTIALS}{ROLE}")].map(|path| Ask {
+            kind: Kind::Metadata,
+            bytes: request("GET", &path, &host, &[&token, "Connection: close"]),
+            path,
+        })
     }
 
     /// The request to Elasticsearch.
-    pub(super) fn search_request(&self, n: u64) -> Vec<u8> {
+    pub(super) fn search_request(&self, n: u64) -> Ask {
         let canary = &self.flags.canary;
         let header = format!("Authorization: AWS4-HMAC-SHA256 Credential={canary}-signature");
-        request("GET", &format!("/items/_search?q=id:{n}&key={canary}-key"), &self.flags.elastic, &[&header])
+        let path = if self.flags.mark { format!("/items/{n}/_search") } else { "/items/_search".to_owned() };
+        let target = format!("{path}?q=id:{n}&key={canary}-key");
+        Ask { kind: Kind::Upstream, bytes: request("GET", &target, &self.flags.elastic, &[&header]), path }
     }
 
     /// The backend's own work, which keeps a CPU busy.
@@ -113,13 +122,41 @@ pub(super) struct Served {
     pub(super) calls: Calls,
 }
 
+/// A request that the backend makes.
+pub(super) struct Ask {
+    pub(super) kind: Kind,
+    pub(super) path: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The two sides of a connection of the backend.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) local_port: u16,
+    pub(super) peer: SocketAddr,
+}
+
 /// The calls of one request so far.
 #[derive(Default)]
 pub(super) struct Calls(Vec<CallLine>);
 
 impl Calls {
-    pub(super) fn add(&mut self, kind: Kind, local_port: u16, peer: String, start: u64, end: u64) {
-        self.0.push(CallLine { kind, local_port, peer, start, end });
+    pub(super) fn lookup(&mut self, name: String, (start, end): (u64, u64)) {
+        let (kind, local_port, peer) = (Kind::Dns, 0, String::new());
+        self.0.push(CallLine { kind, what: name, local_port, peer, start, end });
+    }
+
+    pub(super) fn connect(&mut self, ends: Ends, times: (u64, u64)) {
+        self.push(Kind::Connect, String::new(), ends, times);
+    }
+
+    pub(super) fn exchange(&mut self, ask: &Ask, ends: Ends, times: (u64, u64)) {
+        self.push(ask.kind, format!("GET {}", ask.path), ends, times);
+    }
+
+    fn push(&mut self, kind: Kind, what: String, ends: Ends, (start, end): (u64, u64)) {
+        let Ends { local_port, peer } = ends;
+        self.0.push(CallLine { kind, what, local_port, peer: peer.to_string(), start, end });
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::state::{Calls, Served, State, number, thread_id};
+use super::state::{Ask, Calls, Ends, Served, State, number, thread_id};
 use crate::clock::unix_ns;
-use crate::http::{Connection, Message, Received, Reply, Sent, Service, serve};
-use crate::log::Kind;
+use crate::http::{Attempt, Connection, Message, Received, Reply, Sent, Service, serve};
 
 /// Serves for ever.
 pub(super) fn run(state: State) -> Result<()> {
@@ -58,49 +58,53 @@ impl State {
         }
         let address = match self.known_address() {
             Some(address) => address,
-            None => self.resolve_logged(calls)?,
+            None => self.resolve_logged(calls, n)?,
         };
         let connection = match elastic {
             Some(open) => open,
-            None => elastic.insert(connect(calls, address)?),
+            None => elastic.insert(self.connect_elastic(calls, address)?),
         };
-        exchange(calls, Kind::Upstream, connection, address, &self.search_request(n))?;
+        exchange(calls, connection, address, &self.search_request(n))?;
         self.work();
         Ok(())
     }
 
-    fn ask_metadata(&self, calls: &mut Calls, bytes: &[u8]) -> Result<Message> {
-        let peer = self.flags.metadata;
-        let mut connection = connect(calls, peer)?;
-        exchange(calls, Kind::Metadata, &mut connection, peer, bytes)
+    /// Tries the addresses of servers that are gone, then the right one.
+    fn connect_elastic(&self, calls: &mut Calls, address: SocketAddr) -> Result<Connection> {
+        for &peer in &self.flags.stale {
+            let attempt = Attempt::start(peer, Duration::from_millis(self.flags.connect_timeout));
+            ensure!(attempt.outcome.is_err(), "{peer} is not stale at all");
+            calls.connect(Ends { local_port: 0, peer }, attempt.times);
+        }
+        connect(calls, address)
     }
 
-    fn resolve_logged(&self, calls: &mut Calls) -> Result<SocketAddr> {
-        let start = unix_ns();
-        let address = self.resolve()?;
-        calls.add(Kind::Dns, 0, self.flags.elastic.clone(), start, unix_ns());
+    fn ask_metadata(&self, calls: &mut Calls, ask: &Ask) -> Result<Message> {
+        let peer = self.flags.metadata;
+        let mut connection = connect(calls, peer)?;
+        exchange(calls, &mut connection, peer, ask)
+    }
+
+    fn resolve_logged(&self, calls: &mut Calls, n: u64) -> Result<SocketAddr> {
+        let (name, start) = (self.name(n), unix_ns());
+        let address = self.resolve(&name)?;
+        calls.lookup(name, (start, unix_ns()));
         Ok(address)
     }
 }
 
 fn connect(calls: &mut Calls, peer: SocketAddr) -> Result<Connection> {
-    let start = unix_ns();
-    let connection = Connection::open(peer)?;
-    calls.add(Kind::Connect, connection.local_port()?, peer.to_string(), start, unix_ns());
+    let attempt = Attempt::start(peer, Duration::from_secs(10));
+    let connection = attempt.outcome?;
+    calls.connect(Ends { local_port: connection.local_port()?, peer }, attempt.times);
     Ok(connection)
 }
 
-fn exchange(
-    calls: &mut Calls,
-    kind: Kind,
-    connection: &mut Connection,
-    peer: SocketAddr,
-    bytes: &[u8],
-) -> Result<Message> {
+fn exchange(calls: &mut Calls, connection: &mut Connection, peer: SocketAddr, ask: &Ask) -> Result<Message> {
     let start = unix_ns();
-    connection.send(bytes)?;
+    connection.send(&ask.bytes)?;
     let answer = connection.receive().with_context(|| format!("ask {peer}"))?;
-    calls.add(kind, connection.local_port()?, peer.to_string(), start, answer.last);
+    calls.exchange(ask, Ends { local_port: connection.local_port()?, peer }, (start, answer.last));
     let status = answer.message.status()?;
     ensure!(status == 200, "{peer} answered {status}");
     Ok(answer.message)

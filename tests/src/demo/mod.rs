@@ -1,6 +1,8 @@
 //! `tracer-lab demo`: the incident under all three live commands, its healthy twin, and a check of
 //! every claim made on the way.
 
+mod text;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ pub struct Demo {
     /// The tracer program
     #[arg(long)]
     tracer: PathBuf,
-    /// Directory for summary.json, healthy.json, capture.pcapng and metrics.txt
+    /// Directory for summary.json, requests.jsonl, capture.pcapng, metrics.txt and healthy.json
     #[arg(long)]
     out: PathBuf,
     /// Requests to the backend, of the incident and of its healthy twin
@@ -37,41 +39,43 @@ impl Demo {
     pub fn run(&self) -> Result<()> {
         fs::create_dir_all(&self.out).with_context(|| format!("make {}", self.out.display()))?;
         let program = std::env::current_exe().context("find tracer-lab itself")?;
-        if self.twin != Some(Twin::Healthy) {
-            self.sick(&program).context("the metadata incident")?;
-        }
+        let sick = match self.twin {
+            Some(Twin::Healthy) => None,
+            _ => Some(self.sick(&program).context("the metadata incident")?),
+        };
         if self.twin != Some(Twin::Sick) {
-            self.healthy(&program).context("the healthy twin")?;
+            let healthy = self.healthy(&program).context("the healthy twin")?;
+            text::healthy(sick.as_ref(), &healthy);
         }
+        text::files(&self.out, self.twin, sick.as_ref());
         Ok(())
     }
 
-    fn sick(&self, program: &Path) -> Result<()> {
-        println!("The metadata incident: a client, its backend and what that calls, each in a pod.");
+    /// The backend's part of the summary.
+    fn sick(&self, program: &Path) -> Result<PodSummary> {
+        text::opening();
         let incident = Incident::start(Settings::sick(program))?;
-        for (pod, role) in incident.roles() {
-            println!("  {}  {role}", pod.uid());
-        }
+        text::pods(&incident);
         let (summary, live) = self.trace(&incident)?;
-        println!("{live}");
+        println!("{}", live.trim_end());
         let backend = summary.pod(incident.backend.uid())?;
         self.check_sick(&summary, backend)?;
-        println!(
-            "Checked: {:.1} % of the backend's time is metadata, stages add up to the total to the",
-            100.0 * backend.share("metadata")
-        );
-        println!("nanosecond, both causes are named with evidence, no record was lost.\n");
-        Ok(())
+        text::sick(backend, &summary.accounting);
+        Ok(backend.clone())
     }
 
     /// The summary and the output of `tracer live`, with the demonstration's files written.
     fn trace(&self, incident: &Incident) -> Result<(Summary, String)> {
-        let capture_file = self.out.join("capture.pcapng");
+        let file = |name: &str| self.out.join(name).to_string_lossy().into_owned();
         let start = |command, flags: &[&str]| Tracing::start(&self.tracer, &incident.lab, command, flags);
         let agent = start("agent", &[])?;
-        let capture = start("capture", &["-w", &capture_file.to_string_lossy()])?;
-        let live = start("live", &["--waterfall", "1"])?;
-        println!("Making {} requests under tracer agent, tracer capture and tracer live.\n", self.requests);
+        let capture = start("capture", &["-w", &file("capture.pcapng")])?;
+        // The pod's cgroup, of which the container's is a part.
+        let pod = incident.backend.cgroup().parent().context("the container's cgroup has no parent")?;
+        let lines = file("requests.jsonl");
+        let flags = ["--waterfall", "1", "--requests", &lines];
+        let live = Tracing::start_on(pod, &self.tracer, &incident.lab, "live", &flags)?;
+        text::commands(self.requests, pod, &lines);
         incident.run(self.requests, 1)?;
         let summary = agent.settled(incident.backend.uid(), self.requests)?;
         write(&self.out.join("summary.json"), &agent.get("/api/v1/summary")?)?;
@@ -104,8 +108,9 @@ impl Demo {
         Ok(())
     }
 
-    fn healthy(&self, program: &Path) -> Result<()> {
-        println!("The healthy twin: credentials that live 6 hours, ndots:1.");
+    /// The backend's part of the summary, in which no pod has a finding.
+    fn healthy(&self, program: &Path) -> Result<PodSummary> {
+        text::twin(self.requests);
         let incident = Incident::start(Settings::healthy(program))?;
         let agent = Tracing::start(&self.tracer, &incident.lab, "agent", &[])?;
         incident.run(self.requests, 1)?;
@@ -117,12 +122,7 @@ impl Demo {
         for pod in &summary.pods {
             ensure!(pod.findings.is_empty(), "pod {} has findings: {:?}", pod.pod, pod.findings);
         }
-        println!(
-            "No finding: {} requests take {:.2} ms each.",
-            backend.requests,
-            1000.0 * backend.mean_seconds()
-        );
-        Ok(())
+        Ok(backend.clone())
     }
 }
 

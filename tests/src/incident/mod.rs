@@ -1,6 +1,8 @@
 //! The metadata incident: a client, a backend, Elasticsearch, DNS and a metadata service in pods of
 //! their own; and its healthy twin, which differs by configuration only.
 
+mod settings;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,11 +12,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::log::{ClientSummary, QueryLine, RequestLine, read};
+use crate::log::{ClientSummary, Kind, QueryLine, RequestLine, read_complete};
 use crate::pod::network::wait_for_listener;
-use crate::process::Running;
-use crate::role::backend::Mode;
+use crate::process::{Running, Signal};
 use crate::{Lab, Pod, PodSpec, Qos};
+
+pub use settings::{Settings, Twin};
 
 /// The name that the backend resolves.
 pub const NAME: &str = "elastic.spain.adevinta.com";
@@ -23,43 +26,8 @@ pub const SEARCH: [&str; 3] = ["spain.svc.cluster.local", "svc.cluster.local", "
 
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const DNSMASQ_PORT: u16 = 5335;
-
-/// The incident, or what it should have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Twin {
-    /// Credentials that live 15 minutes, `ndots:5`.
-    Sick,
-    /// Credentials that live 6 hours, `ndots:1`.
-    Healthy,
-}
-
-/// What varies between runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The `tracer-lab` program, which plays all roles.
-    pub program: PathBuf,
-    /// Which twin.
-    pub twin: Twin,
-    /// How the backend's requests share threads.
-    pub mode: Mode,
-    /// Text inside every secret that is sent.
-    pub canary: String,
-}
-
-impl Settings {
-    /// The incident as the demonstration shows it, played by `program`.
-    #[must_use]
-    pub fn sick(program: &Path) -> Self {
-        let canary = format!("CANARY{:016x}", crate::random::mix(std::process::id().into()));
-        Self { program: program.to_owned(), twin: Twin::Sick, mode: Mode::Thread, canary }
-    }
-
-    /// The same as its healthy twin.
-    #[must_use]
-    pub fn healthy(program: &Path) -> Self {
-        Self { twin: Twin::Healthy, ..Self::sick(program) }
-    }
-}
+/// Nobody is there, and nobody says so.
+const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 
 /// A running incident. Dropping it ends it.
 pub struct Incident {
@@ -89,6 +57,7 @@ impl Incident {
         let (client, backend, elastic) = (pod("client")?, pod("backend")?, pod("elastic")?);
         let (dns, metadata) = (pod("dns")?, pod("metadata")?);
         lab.add_address(&metadata, METADATA)?;
+        lab.add_silence(SILENCE)?;
         let servers = Vec::new();
         let mut incident = Self {
             settings,
@@ -109,15 +78,15 @@ impl Incident {
         Ok(incident)
     }
 
-    /// Each pod with its part in the incident.
+    /// Each pod with its name and its part in the incident.
     #[must_use]
-    pub fn roles(&self) -> [(&Pod, &'static str); 5] {
+    pub fn roles(&self) -> [(&Pod, &'static str, &'static str); 5] {
         [
-            (&self.client, "client: asks the backend"),
-            (&self.backend, "backend: GET /v1/items/<n>"),
-            (&self.elastic, "elastic: answers searches after 18 ms"),
-            (&self.dns, "dns: dnsmasq behind a relay that takes 20 to 40 ms"),
-            (&self.metadata, "metadata: 169.254.169.254, 43 ms per answer"),
+            (&self.client, "client", "asks the backend"),
+            (&self.backend, "backend", "GET /v1/items/<n>: the slow one, look here"),
+            (&self.elastic, "elastic", "answers searches after 18 ms"),
+            (&self.dns, "dns", "answers each query after 20 to 40 ms"),
+            (&self.metadata, "metadata", "169.254.169.254, answers after 43 ms"),
         ]
     }
 
@@ -147,18 +116,38 @@ impl Incident {
         for (flag, value) in [("--requests", requests), ("--parallel", parallel), ("--first", first)] {
             command.arg(flag).arg(value.to_string());
         }
+        if self.settings.fresh {
+            command.arg("--fresh");
+        }
         let running = Running::spawn("the client", command.stdout(Stdio::piped()))?;
         Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
     }
 
-    /// The requests so far, by the backend's clock; the first request of [`Incident::start`] is number 0.
+    /// All requests of clients that have finished, by the backend's clock; the first request of
+    /// [`Incident::start`] is number 0.
     pub fn requests(&self) -> Result<Vec<RequestLine>> {
-        read(&self.log("backend"))
+        let made = self.next_request.load(Ordering::Relaxed);
+        read_complete(&self.log("backend"), usize::try_from(made)?)
     }
 
-    /// The DNS queries so far, by the relay's clock.
+    /// All DNS queries of those requests, by the relay's clock.
     pub fn queries(&self) -> Result<Vec<QueryLine>> {
-        read(&self.log("dns-relay"))
+        let requests = self.requests()?;
+        let lookups =
+            requests.iter().flat_map(|request| &request.calls).filter(|call| call.kind == Kind::Dns);
+        read_complete(&self.log("dns-relay"), lookups.count() * self.settings.twin.queries_per_lookup())
+    }
+
+    /// An address of the Elasticsearch pod at which nothing listens.
+    #[must_use]
+    pub fn refusing(&self) -> SocketAddr {
+        SocketAddr::new(self.elastic.addresses().v4.into(), 9201)
+    }
+
+    /// An address that packets to it never reach.
+    #[must_use]
+    pub fn unanswered(&self) -> SocketAddr {
+        SocketAddr::new(SILENCE.into(), 9200)
     }
 
     /// The log of a role.
@@ -185,6 +174,13 @@ impl Incident {
     fn start_servers(&mut self) -> Result<()> {
         let lifetime = if self.settings.twin == Twin::Sick { "900" } else { "21600" };
         let dns = self.dns.addresses().v4;
+        let cache = self.settings.dns_cache.to_string();
+        let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
+        backend.extend(self.settings.marked.then_some("--mark"));
+        let stale = [self.refusing().to_string(), self.unanswered().to_string()];
+        if self.settings.stale {
+            backend.extend(stale.iter().flat_map(|address| ["--stale", address.as_str()]));
+        }
         let commands: [(&str, &Pod, &[&str]); 4] = [
             ("metadata", &self.metadata, &["--lifetime", lifetime]),
             ("elastic", &self.elastic, &[]),
@@ -193,7 +189,7 @@ impl Incident {
                 &self.dns,
                 &["--listen", &format!("{dns}:53"), "--upstream", &format!("127.0.0.1:{DNSMASQ_PORT}")],
             ),
-            ("backend", &self.backend, &["--mode", self.settings.mode.flag()]),
+            ("backend", &self.backend, &backend),
         ];
         let mut servers = vec![Running::spawn("dnsmasq", &mut self.dnsmasq())?];
         for (role, pod, flags) in commands {
@@ -240,6 +236,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
     /// Waits for the client; an error when a request failed.
     pub fn finish(mut self) -> Result<ClientSummary> {
         let code = self.running.wait(self.at_most)?;
