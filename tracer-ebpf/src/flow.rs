@@ -66,6 +66,8 @@ pub struct Plan {
     pub response: bool,
     /// Emit the record after [`FlowState::apply`]: nothing more of it may ever come.
     pub emit_after: bool,
+    /// The receiver of the newest message closes its window.
+    pub stalls: bool,
     /// Payload from the peer that was counted before or filled a hole: [`FlowState::fill`] if it did.
     pub again: bool,
 }
@@ -143,7 +145,8 @@ impl FlowState {
         let fresh = self.advance(segment);
         let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
         if fresh == 0 {
-            plan.emit_after = self.ends(segment);
+            plan.stalls = self.stalls(segment);
+            plan.emit_after = plan.stalls || self.ends(segment);
             plan.again = segment.length != 0 && segment.direction == Direction::Ingress;
             return plan;
         }
@@ -162,9 +165,11 @@ impl FlowState {
     pub fn apply(&mut self, segment: &Segment, plan: &Plan) {
         self.mark(segment);
         if plan.fresh == 0 {
+            self.record.stalled |= u32::from(plan.stalls);
             return;
         }
         self.dirty = 1;
+        self.record.stalled = 0;
         self.pushed = u8::from(segment.has(tcp_flag::PSH));
         if plan.begins && (!plan.response || self.turn == turn::NONE) {
             self.begin_exchange(plan.response);
@@ -247,6 +252,7 @@ impl FlowState {
         record.thread = 0;
         record.process = 0;
         record.updates = 0;
+        record.stalled = 0;
         record.flags &= !(flow_flag::UNSOLICITED | flow_flag::FINAL);
         if response {
             record.flags |= flow_flag::UNSOLICITED;
@@ -316,16 +322,31 @@ impl FlowState {
         if segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
             return self.dirty == 1 || self.turn == turn::REQUEST;
         }
-        if self.dirty == 0 {
-            return false;
-        }
-        let acknowledged = segment.direction.opposite();
-        let (next, newest) = match acknowledged {
-            Direction::Ingress => (self.next_ingress, self.is_newest(Direction::Ingress)),
-            Direction::Egress => (self.next_egress, self.is_newest(Direction::Egress)),
+        self.dirty == 1
+            && self.pushed == 1
+            && self.is_newest(segment.direction.opposite())
+            && self.covers(segment)
+    }
+
+    /// Whether the receiver of the newest message has all of it so far and cannot take more.
+    #[inline(always)]
+    fn stalls(&self, segment: &Segment) -> bool {
+        segment.window == 0
+            && self.record.stalled == 0
+            && segment.flags & (tcp_flag::RST | tcp_flag::SYN) == 0
+            && self.turn != turn::NONE
+            && self.is_newest(segment.direction.opposite())
+            && self.covers(segment)
+    }
+
+    /// Whether the segment acknowledges everything that came from the other side.
+    #[inline(always)]
+    fn covers(&self, segment: &Segment) -> bool {
+        let next = match segment.direction {
+            Direction::Ingress => self.next_egress,
+            Direction::Egress => self.next_ingress,
         };
-        let covers = segment.acknowledgment.wrapping_sub(next) <= u32::MAX / 2;
-        newest && covers && self.pushed == 1
+        segment.acknowledgment.wrapping_sub(next) <= u32::MAX / 2
     }
 
     /// Whether the newest message went in `direction`.

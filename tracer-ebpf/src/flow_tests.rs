@@ -9,20 +9,21 @@ struct Host {
     state: FlowState,
     emitted: Vec<FlowRecord>,
     now: u64,
+    window: u16,
 }
 
 impl Host {
     fn server() -> Self {
         let mut state = FlowState::zeroed();
         state.established(1, role::SERVER, 1000, 5000);
-        Self { state, emitted: Vec::new(), now: 100 }
+        Self { state, emitted: Vec::new(), now: 100, window: 500 }
     }
 
     fn client() -> Self {
         let mut state = FlowState::zeroed();
         state.connecting(1);
         state.established(2, role::CLIENT, 5000, 1000);
-        Self { state, emitted: Vec::new(), now: 100 }
+        Self { state, emitted: Vec::new(), now: 100, window: 500 }
     }
 
     /// Ten nanoseconds pass per segment.
@@ -33,6 +34,7 @@ impl Host {
             sequence,
             acknowledgment: ack,
             length,
+            window: self.window,
             flags: flags | tcp_flag::ACK,
             direction,
         };
@@ -234,6 +236,7 @@ fn filling_a_hole_moves_the_end_of_the_message() {
         sequence: 5100,
         acknowledgment: 1050,
         length: 100,
+        window: 1,
         flags: tcp_flag::ACK,
         direction: Ingress,
     };
@@ -310,6 +313,21 @@ fn a_second_connect_on_a_socket_is_another_flow() {
     host.state.record.flags |= flow_flag::RESET_IN;
     host.state.connecting(900);
     assert_eq!((host.state.identified, host.state.record.flags, host.state.record.opened), (0, 0, 900));
+}
+
+#[test]
+fn a_closed_window_says_that_more_will_come() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.segment(Egress, 5000, 9000, 1050, PSH);
+    host.window = 0;
+    host.segment(Ingress, 1050, 0, 14000, 0);
+    host.segment(Ingress, 1050, 0, 14000, 0);
+    assert_eq!(host.emitted.iter().map(|record| record.stalled).collect::<Vec<_>>(), [1]);
+    host.window = 500;
+    host.segment(Egress, 14000, 9000, 1050, PSH);
+    host.segment(Ingress, 1050, 0, 23000, 0);
+    assert_eq!(host.emitted.last().map(|record| (record.stalled, record.response_bytes)), Some((0, 18000)));
 }
 
 #[test]

@@ -137,8 +137,8 @@ pub struct FlowRecord {
     pub retransmits: u32,
     /// How often this exchange was emitted before: 0 means that nobody can know it yet.
     pub updates: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 when the receiver of the newest message has closed its window: more of it will come.
+    pub stalled: u32,
     /// First bytes of the request.
     pub request_prefix: [u8; REQUEST_PREFIX],
     /// First bytes of the response.

@@ -129,17 +129,18 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     }
     // SAFETY: the twenty bytes of the TCP header lie inside the linear area.
     // The kernel aligns the IP header to four bytes, and both headers are multiples of four long.
-    let (sequence, acknowledgment, offset, flags) = unsafe {
+    let (sequence, acknowledgment, offset, flags, window) = unsafe {
         (
             u32::from_be((start.wrapping_add(4) as *const u32).read_volatile()),
             u32::from_be((start.wrapping_add(8) as *const u32).read_volatile()),
             *(start.wrapping_add(12) as *const u8),
             *(start.wrapping_add(13) as *const u8),
+            (start.wrapping_add(14) as *const u16).read_volatile(),
         )
     };
     let payload = (network.transport as u32).wrapping_add(u32::from(offset >> 4).wrapping_mul(4));
     let length = ctx.len().saturating_sub(payload);
-    let mut segment = Segment { time: 0, sequence, acknowledgment, length, flags, direction };
+    let mut segment = Segment { time: 0, sequence, acknowledgment, length, window, flags, direction };
     let Some((socket, state)) = state(ctx, network, start, &segment) else {
         payload::capture(ctx, direction, None);
         return;
