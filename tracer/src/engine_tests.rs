@@ -231,6 +231,40 @@ fn retransmissions_are_counted_as_they_grow() {
     assert_eq!(lab.seen.flows, [FlowEvent::Retransmits(2), FlowEvent::Retransmits(3)]);
 }
 
+/// A query for `a`, type A, by the pod's thread 11.
+fn query(ms: u64) -> DatagramRecord {
+    let mut record = DatagramRecord {
+        direction: Direction::Egress as u8,
+        cgroup: POD,
+        time: ms * MS,
+        thread: 11,
+        process: 10,
+        local_port: 40000,
+        remote_port: 53,
+        ..DatagramRecord::zeroed()
+    };
+    let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+    record.payload[..message.len()].copy_from_slice(message);
+    record.payload_length = u32::try_from(message.len()).unwrap();
+    record
+}
+
+#[test]
+fn waiting_for_a_dead_dns_server_is_dns() {
+    let mut lab = Lab::new();
+    for ms in [1, 5001] {
+        lab.engine.ingest(Record::Datagram(&query(ms)), &mut lab.seen);
+    }
+    let request = lab.exchange(role::SERVER, 0, 10_001, "GET /", "HTTP/1.1 503");
+    let request = FlowRecord { flags: flow_flag::FINAL, ..request };
+    lab.flow(&request);
+    lab.engine.advance(11 * SECOND, &mut lab.seen);
+    assert_eq!(lab.seen.requests[0].stages.values(), [0, 10 * SECOND, 0, 0, 0, MS, 0]);
+    lab.finish(30_000);
+    let calls: Vec<_> = lab.seen.calls.iter().map(|(call, _)| (call.kind, call.answered)).collect();
+    assert_eq!((calls, lab.engine.oddities().late), (vec![(CallKind::Dns, false)], 0));
+}
+
 #[test]
 fn a_dns_server_pod_makes_no_lookups() {
     let mut lab = Lab::new();
