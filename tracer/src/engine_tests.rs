@@ -266,6 +266,33 @@ fn waiting_for_a_dead_dns_server_is_dns() {
 }
 
 #[test]
+fn dns_over_tcp_is_dns() {
+    let mut lab = Lab::new();
+    for kind in [kind::OPENED, kind::EXCHANGE] {
+        let mut record = lab.exchange(role::CLIENT, 10, 30, "", "");
+        record.kind = kind;
+        record.exchange = u32::from(kind == kind::EXCHANGE);
+        record.remote_port = 53;
+        record.opened = 10 * MS;
+        record.established = 12 * MS;
+        lab.flow(&record);
+    }
+    lab.finish(1000);
+    assert!(lab.seen.calls.iter().all(|(call, _)| call.kind == CallKind::Dns), "{:?}", lab.seen.calls);
+    assert_eq!(lab.seen.calls.len(), 2);
+}
+
+#[test]
+fn a_flow_that_was_never_identified_is_counted_and_skipped() {
+    let mut lab = Lab::new();
+    let record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    lab.flow(&FlowRecord { flow: 0, retransmits: 3, ..record });
+    lab.finish(1000);
+    assert!(lab.seen.requests.is_empty() && lab.seen.flows.is_empty());
+    assert_eq!(lab.engine.oddities().unidentified, 1);
+}
+
+#[test]
 fn a_dns_server_pod_makes_no_lookups() {
     let mut lab = Lab::new();
     let mut record =

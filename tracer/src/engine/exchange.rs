@@ -17,9 +17,15 @@ use crate::{
 
 /// Flows whose retransmissions are followed; beyond it they are counted when the flow closes.
 const RETRANSMIT_LIMIT: usize = 16_384;
+/// Port of DNS, over TCP too. GCP's metadata service answers there as well.
+const DNS_PORT: u16 = 53;
 
 impl<R: Resolve> Engine<R> {
     pub(super) fn flow(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
+        if record.flow == 0 {
+            self.oddities.unidentified += 1;
+            return;
+        }
         match record.kind {
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
@@ -38,8 +44,8 @@ impl<R: Resolve> Engine<R> {
         let nanoseconds = end.saturating_sub(record.opened);
         let refused = !established && record.flags & flow_flag::RESET_IN != 0;
         observer.flow(&pod.pod, FlowEvent::Connect { established, refused, nanoseconds });
-        let metadata = record.flags & flow_flag::METADATA != 0;
-        let what = if metadata {
+        let kind = kind_of(record, CallKind::Connect);
+        let what = if kind == CallKind::Metadata {
             What::Metadata(MetadataCall {
                 step: Step::Connect,
                 what: String::new(),
@@ -50,7 +56,6 @@ impl<R: Resolve> Engine<R> {
         } else {
             What::Connect { established }
         };
-        let kind = if metadata { CallKind::Metadata } else { CallKind::Connect };
         let call =
             Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };
         let key = Key { first: record.opened, flow: record.flow, number: 0 };
@@ -66,10 +71,10 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let key = Key { first: record.request_first, flow: record.flow, number: record.exchange };
-        let metadata = record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0;
-        let what = match record.role {
-            role::SERVER => What::Opaque,
-            _ if metadata => self.metadata_call(record),
+        let kind = kind_of(record, CallKind::Upstream);
+        let what = match (record.role, kind) {
+            (role::SERVER, _) | (_, CallKind::Dns) => What::Opaque,
+            (_, CallKind::Metadata) => self.metadata_call(record),
             _ => opaque_or_http(record),
         };
         let Some(pod) = self.pod(record.cgroup) else { return };
@@ -81,7 +86,6 @@ impl<R: Resolve> Engine<R> {
             pod.tracker.request(key, pending(record, closing), record.updates);
             return;
         }
-        let kind = if metadata { CallKind::Metadata } else { CallKind::Upstream };
         let answered = record.response_first != 0;
         let end = if answered { record.response_last } else { record.emitted };
         let call = Call { start: record.request_first, end, answered, ..call(record, kind, what) };
@@ -139,6 +143,17 @@ impl<R: Resolve> Engine<R> {
         {
             observer.flow(&pod.pod, FlowEvent::Retransmits(more));
         }
+    }
+}
+
+/// The kind of a client flow's call; `other` when the server is neither DNS (over TCP) nor metadata service.
+fn kind_of(record: &FlowRecord, other: CallKind) -> CallKind {
+    if record.remote_port == DNS_PORT {
+        CallKind::Dns
+    } else if record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0 {
+        CallKind::Metadata
+    } else {
+        other
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Oddities {
     pub abandoned: u64,
     /// Exchanges in which the server spoke first.
     pub unsolicited: u64,
+    /// Records of flows that were never identified.
+    pub unidentified: u64,
     /// Datagrams on port 53 that are not DNS.
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
