@@ -52,7 +52,11 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self { engine: Engine::new(Named, WallClock::new(0, EPOCH)), seen: Seen::default(), flows: 0 }
+        Self {
+            engine: Engine::new(Named, WallClock::new(0, EPOCH), Period::LastMinute),
+            seen: Seen::default(),
+            flows: 0,
+        }
     }
 
     fn flow(&mut self, record: &FlowRecord) {

@@ -13,7 +13,7 @@ use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 pub use self::pod::PodState;
 use crate::{
     clock::WallClock,
-    finding::Finding,
+    finding::{Finding, Period},
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
@@ -92,12 +92,13 @@ pub struct Engine<R> {
     metadata: metadata::Conversations,
     retransmits: FxHashMap<u64, u32>,
     clock: WallClock,
+    period: Period,
     oddities: Oddities,
 }
 
 impl<R: Resolve> Engine<R> {
-    /// An engine that knows no pod yet.
-    pub fn new(resolver: R, clock: WallClock) -> Self {
+    /// An engine that knows no pod yet; findings judge over `period`.
+    pub fn new(resolver: R, clock: WallClock, period: Period) -> Self {
         Self {
             resolver,
             pods: Vec::new(),
@@ -106,6 +107,7 @@ impl<R: Resolve> Engine<R> {
             metadata: metadata::Conversations::default(),
             retransmits: FxHashMap::default(),
             clock,
+            period,
             oddities: Oddities::default(),
         }
     }
@@ -190,7 +192,7 @@ impl<R: Resolve> Engine<R> {
         let next = self.pods.len();
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
-            self.pods.push(PodState::new(Arc::new(pod)));
+            self.pods.push(PodState::new(Arc::new(pod), self.period));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::{
-    finding::{Finding, Watch},
+    finding::{Finding, Period, Watch},
     pod::Pod,
     proto::lookup::{Datagram, Lookups, Report},
     request::{
@@ -25,9 +25,9 @@ pub struct PodState {
 }
 
 impl PodState {
-    pub(super) fn new(pod: Arc<Pod>) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, period: Period) -> Self {
         Self {
-            watch: Watch::new(Arc::clone(&pod)),
+            watch: Watch::new(Arc::clone(&pod), period),
             pod,
             tracker: PodTracker::default(),
             lookups: Lookups::default(),
@@ -100,7 +100,7 @@ fn settle(
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
-            watch.call(call);
+            watch.call(call, attribution);
             observer.call(pod, call, attribution);
         }
     }
