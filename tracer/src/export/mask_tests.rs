@@ -66,6 +66,7 @@ fn messages() -> Vec<String> {
         format!("POST http://user:{SECRET}@host/ HTTP/1.1\r\nContent-Length: 18\r\n\r\n{SECRET}"),
         format!("GET /a;jsessionid={SECRET} HTTP/1.1\r\n{SECRET}\r\nHost: a\r{SECRET}\r\n\r\n"),
         format!("HTTP/1.1 403 {SECRET}\r\n\r\n"),
+        format!("GET /v2/credentials/{SECRET} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("AUTH {SECRET}\r\n"),
         format!("GET /{SECRET}\r\n"),
         format!("PUT {SECRET}"),
