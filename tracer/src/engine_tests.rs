@@ -171,6 +171,17 @@ fn no_secret_is_in_what_the_engine_gives() {
 }
 
 #[test]
+fn the_id_in_an_ecs_path_is_not_shown() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 10, 20, "GET /v2/credentials/canary", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::METADATA;
+    lab.flow(&record);
+    lab.finish(1000);
+    let What::Metadata(metadata) = &lab.seen.calls[0].0.what else { panic!("{:?}", lab.seen.calls[0]) };
+    assert_eq!((metadata.step, metadata.what.as_str()), (Step::Credentials, "GET /v2/credentials/…"));
+}
+
+#[test]
 fn connects_are_calls_and_to_the_metadata_service_metadata() {
     let mut lab = Lab::new();
     for (flags, kind) in [(0, kind::OPENED), (flow_flag::METADATA, kind::OPENED), (0, kind::CONNECT_FAILED)] {

@@ -7,7 +7,7 @@ use crate::{
     flow::{Messages, Transport},
     proto::{
         http1,
-        metadata::{MetadataCall, Step},
+        metadata::{MetadataCall, Step, public_path},
     },
     request::{
         Call, CallKind, Marks, Thread, What,
@@ -103,7 +103,7 @@ impl<R: Resolve> Engine<R> {
         let expiry = said.map(|said| said.expiry).unwrap_or_default();
         What::Metadata(MetadataCall {
             step: Step::of(method, path),
-            what: format!("{method} {path}"),
+            what: format!("{method} {}", public_path(path)),
             status: http.status(),
             remaining_seconds: expiry.remaining(now),
             lifetime_seconds: expiry.lifetime(),
