@@ -265,6 +265,45 @@ fn query(ms: u64) -> DatagramRecord {
 }
 
 #[test]
+fn of_a_joined_flow_only_new_retransmissions_count() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::JOINED;
+    for (exchange, retransmits) in [(1, 7), (2, 7), (3, 9)] {
+        record.exchange = exchange;
+        record.retransmits = retransmits;
+        lab.flow(&record);
+    }
+    assert_eq!(lab.seen.flows, [FlowEvent::Retransmits(2)]);
+}
+
+#[test]
+fn retransmissions_are_followed_at_the_limit_and_none_counts_twice() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    record.retransmits = 1;
+    for flow in 1..=20_000 {
+        record.flow = flow;
+        lab.flow(&record);
+    }
+    assert_eq!(lab.seen.flows.len(), 20_000);
+    lab.flow(&FlowRecord { flow: 1, ..record });
+    assert_eq!(lab.seen.flows.len(), 20_000);
+}
+
+#[test]
+fn an_answered_metadata_call_leaves_no_body_behind() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 10, 20, "GET /latest/meta-data/", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::METADATA;
+    lab.payload(&record, 0, "HTTP/1.1 200 OK\r\n\r\n{\"SecretAccessKey\": \"canary\"");
+    lab.flow(&FlowRecord { response_first: 0, response_last: 0, ..record });
+    assert!(lab.engine.metadata.holds_bodies());
+    lab.flow(&FlowRecord { updates: 1, ..record });
+    assert!(!lab.engine.metadata.holds_bodies());
+}
+
+#[test]
 fn waiting_for_a_dead_dns_server_is_dns() {
     let mut lab = Lab::new();
     for ms in [1, 5001] {

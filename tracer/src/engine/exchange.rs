@@ -1,5 +1,7 @@
 //! Flow records → requests and calls.
 
+use std::collections::BTreeMap;
+
 use tracer_ebpf::record::{FlowRecord, flow_flag, kind, protocol, role};
 
 use super::{Engine, FlowEvent, Observer, Resolve};
@@ -15,7 +17,8 @@ use crate::{
     },
 };
 
-/// Flows whose retransmissions are followed; beyond it they are counted when the flow closes.
+/// Flows whose retransmissions are followed; beyond it the oldest is forgotten, and what it retransmits until it is
+/// seen again is not counted.
 const RETRANSMIT_LIMIT: usize = 16_384;
 /// Port of DNS, over TCP too. GCP's metadata service answers there as well.
 const DNS_PORT: u16 = 53;
@@ -77,6 +80,9 @@ impl<R: Resolve> Engine<R> {
             (_, CallKind::Metadata) => self.metadata_call(record),
             _ => opaque_or_http(record),
         };
+        if record.response_first != 0 && record.flags & flow_flag::METADATA != 0 {
+            self.metadata.wipe(record.flow, record.exchange);
+        }
         let Some(pod) = self.pod(record.cgroup) else { return };
         // The close of a flow repeats its last exchange, which has settled long ago as a rule.
         if closing && record.updates > 0 && !pod.tracker.is_pending(&key) {
@@ -126,23 +132,45 @@ impl<R: Resolve> Engine<R> {
 
     /// Counts retransmissions as they grow: long-lived flows may never close.
     fn retransmitted(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
-        if record.retransmits == 0 {
+        let joined = record.flags & flow_flag::JOINED != 0;
+        if record.retransmits == 0 && !joined {
             return;
         }
-        let closing = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
-        let known = if closing {
-            self.retransmits.remove(&record.flow)
-        } else if self.retransmits.len() < RETRANSMIT_LIMIT || self.retransmits.contains_key(&record.flow) {
-            self.retransmits.insert(record.flow, record.retransmits)
-        } else {
-            return;
-        };
-        let more = record.retransmits.saturating_sub(known.unwrap_or(0));
+        let known = self.retransmits.update(record).unwrap_or(if joined { record.retransmits } else { 0 });
+        let more = record.retransmits.saturating_sub(known);
         if more > 0
             && let Some(pod) = self.pod(record.cgroup)
         {
             observer.flow(&pod.pod, FlowEvent::Retransmits(more));
         }
+    }
+}
+
+/// Retransmissions counted so far per flow.
+#[derive(Debug, Default)]
+pub(super) struct Retransmits {
+    /// By flow: their ids grow with time.
+    flows: BTreeMap<u64, u32>,
+    /// Newest flow that was forgotten.
+    forgotten: u64,
+}
+
+impl Retransmits {
+    /// Takes the record's count and gives the one before: of a forgotten flow the same, of a new one none.
+    fn update(&mut self, record: &FlowRecord) -> Option<u32> {
+        let closing = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
+        let known = if closing {
+            self.flows.remove(&record.flow)
+        } else {
+            self.flows.insert(record.flow, record.retransmits)
+        };
+        let known = known.or((record.flow <= self.forgotten).then_some(record.retransmits));
+        if self.flows.len() > RETRANSMIT_LIMIT
+            && let Some((flow, _)) = self.flows.pop_first()
+        {
+            self.forgotten = self.forgotten.max(flow);
+        }
+        known
     }
 }
 

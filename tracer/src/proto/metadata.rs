@@ -136,6 +136,16 @@ impl Expiry {
         }
     }
 
+    /// What is known here, and else of `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            at: self.at.or(other.at),
+            issued: self.issued.or(other.issued),
+            after: self.after.or(other.after),
+        }
+    }
+
     /// Whether the end is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
