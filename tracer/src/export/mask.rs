@@ -1,8 +1,8 @@
 //! Takes payload out of captured packets before they are written: no secret reaches a file.
 //!
-//! What stays: network and transport headers, DNS datagrams with a question, and of an HTTP/1 message its start line (no
-//! query string), header names, the values of harmless headers and chunk sizes. Every other byte of payload
-//! becomes `x`, so that lengths stay what they were.
+//! What stays: network and transport headers, DNS datagrams with a question, and of an HTTP/1 message its start
+//! line (no query string), header names, the values of harmless headers and chunk sizes. Every other byte of
+//! payload becomes `x`, so that lengths stay what they were.
 //!
 //! Only a packet that *begins* a message can hold a start line. The caller says which packets do
 //! ([`PacketHead::first`](tracer_ebpf::record::PacketHead::first)); all payload of the others is masked, whatever it looks like.
