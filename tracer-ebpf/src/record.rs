@@ -1,6 +1,8 @@
 //! The records that cross the ring buffer. All integers are in host order; all times are nanoseconds of
 //! `CLOCK_BOOTTIME`; zero means "not seen". Every struct is `Pod`: no padding, any bytes are a value.
 
+use core::fmt;
+
 use bytemuck::{Pod, Zeroable};
 
 /// First byte of every record: what it is.
@@ -75,7 +77,7 @@ pub const PAYLOAD_PREFIX: usize = 4096;
 pub const PAYLOAD_LIMIT: u32 = 16 * 1024;
 
 /// A flow and its current exchange. The kernel keeps it in socket storage and copies it out whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct FlowRecord {
     /// One of [`kind`].
@@ -145,6 +147,26 @@ pub struct FlowRecord {
     pub response_prefix: [u8; RESPONSE_PREFIX],
 }
 
+impl fmt::Debug for FlowRecord {
+    /// Without the prefixes: they may hold a password or a query string.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowRecord")
+            .field("kind", &self.kind)
+            .field("role", &self.role)
+            .field("flags", &self.flags)
+            .field("flow", &self.flow)
+            .field("exchange", &self.exchange)
+            .field("request_first", &self.request_first)
+            .field("request_last", &self.request_last)
+            .field("response_first", &self.response_first)
+            .field("response_last", &self.response_last)
+            .field("request_bytes", &self.request_bytes)
+            .field("response_bytes", &self.response_bytes)
+            .field("updates", &self.updates)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A datagram to or from port 53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -183,7 +205,7 @@ pub struct DatagramRecord {
 
 /// Payload of one segment of a metadata flow, before the [`FlowRecord`] of its exchange. Only its length
 /// bytes are written; userspace reads the expiry and nothing else, and wipes its copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct PayloadRecord {
     /// [`kind::PAYLOAD`].
@@ -202,6 +224,20 @@ pub struct PayloadRecord {
     pub payload_length: u32,
     /// First bytes of the segment.
     pub payload: [u8; PAYLOAD_PREFIX],
+}
+
+impl fmt::Debug for PayloadRecord {
+    /// Without the payload: it carries credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadRecord")
+            .field("kind", &self.kind)
+            .field("direction", &self.direction)
+            .field("flow", &self.flow)
+            .field("exchange", &self.exchange)
+            .field("offset", &self.offset)
+            .field("payload_length", &self.payload_length)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Head of a captured packet; `captured` bytes of the packet from its IP header on follow, padded to one of
@@ -233,3 +269,24 @@ pub struct PacketHead {
 
 /// Room for packet bytes in a packet record: the kernel reserves the smallest that fits.
 pub const PACKET_SIZES: [usize; 4] = [256, 2048, 16 * 1024, 64 * 1024];
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::format;
+
+    use super::*;
+
+    #[test]
+    fn bytes_of_messages_are_not_in_debug_output() {
+        let mut flow = FlowRecord { flow: 17, ..FlowRecord::zeroed() };
+        flow.request_prefix.fill(0xc5);
+        flow.response_prefix.fill(0xc5);
+        let mut payload = PayloadRecord { flow: 17, ..PayloadRecord::zeroed() };
+        payload.payload.fill(0xc5);
+        for text in [format!("{flow:?}"), format!("{payload:?}")] {
+            assert!(text.contains("17") && !text.contains("197"), "{text}");
+        }
+    }
+}

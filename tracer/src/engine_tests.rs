@@ -52,7 +52,11 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self { engine: Engine::new(Named, WallClock::new(0, EPOCH)), seen: Seen::default(), flows: 0 }
+        Self {
+            engine: Engine::new(Named, WallClock::new(0, EPOCH), Period::LastMinute),
+            seen: Seen::default(),
+            flows: 0,
+        }
     }
 
     fn flow(&mut self, record: &FlowRecord) {
@@ -167,6 +171,17 @@ fn no_secret_is_in_what_the_engine_gives() {
 }
 
 #[test]
+fn the_id_in_an_ecs_path_is_not_shown() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 10, 20, "GET /v2/credentials/canary", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::METADATA;
+    lab.flow(&record);
+    lab.finish(1000);
+    let What::Metadata(metadata) = &lab.seen.calls[0].0.what else { panic!("{:?}", lab.seen.calls[0]) };
+    assert_eq!((metadata.step, metadata.what.as_str()), (Step::Credentials, "GET /v2/credentials/…"));
+}
+
+#[test]
 fn connects_are_calls_and_to_the_metadata_service_metadata() {
     let mut lab = Lab::new();
     for (flags, kind) in [(0, kind::OPENED), (flow_flag::METADATA, kind::OPENED), (0, kind::CONNECT_FAILED)] {
@@ -229,6 +244,106 @@ fn retransmissions_are_counted_as_they_grow() {
         lab.flow(&record);
     }
     assert_eq!(lab.seen.flows, [FlowEvent::Retransmits(2), FlowEvent::Retransmits(3)]);
+}
+
+/// A query for `a`, type A, by the pod's thread 11.
+fn query(ms: u64) -> DatagramRecord {
+    let mut record = DatagramRecord {
+        direction: Direction::Egress as u8,
+        cgroup: POD,
+        time: ms * MS,
+        thread: 11,
+        process: 10,
+        local_port: 40000,
+        remote_port: 53,
+        ..DatagramRecord::zeroed()
+    };
+    let message = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+    record.payload[..message.len()].copy_from_slice(message);
+    record.payload_length = u32::try_from(message.len()).unwrap();
+    record
+}
+
+#[test]
+fn of_a_joined_flow_only_new_retransmissions_count() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::JOINED;
+    for (exchange, retransmits) in [(1, 7), (2, 7), (3, 9)] {
+        record.exchange = exchange;
+        record.retransmits = retransmits;
+        lab.flow(&record);
+    }
+    assert_eq!(lab.seen.flows, [FlowEvent::Retransmits(2)]);
+}
+
+#[test]
+fn retransmissions_are_followed_at_the_limit_and_none_counts_twice() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    record.retransmits = 1;
+    for flow in 1..=20_000 {
+        record.flow = flow;
+        lab.flow(&record);
+    }
+    assert_eq!(lab.seen.flows.len(), 20_000);
+    lab.flow(&FlowRecord { flow: 1, ..record });
+    assert_eq!(lab.seen.flows.len(), 20_000);
+}
+
+#[test]
+fn an_answered_metadata_call_leaves_no_body_behind() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 10, 20, "GET /latest/meta-data/", "HTTP/1.1 200 OK");
+    record.flags = flow_flag::METADATA;
+    lab.payload(&record, 0, "HTTP/1.1 200 OK\r\n\r\n{\"SecretAccessKey\": \"canary\"");
+    lab.flow(&FlowRecord { response_first: 0, response_last: 0, ..record });
+    assert!(lab.engine.metadata.holds_bodies());
+    lab.flow(&FlowRecord { updates: 1, ..record });
+    assert!(!lab.engine.metadata.holds_bodies());
+}
+
+#[test]
+fn waiting_for_a_dead_dns_server_is_dns() {
+    let mut lab = Lab::new();
+    for ms in [1, 5001] {
+        lab.engine.ingest(Record::Datagram(&query(ms)), &mut lab.seen);
+    }
+    let request = lab.exchange(role::SERVER, 0, 10_001, "GET /", "HTTP/1.1 503");
+    let request = FlowRecord { flags: flow_flag::FINAL, ..request };
+    lab.flow(&request);
+    lab.engine.advance(11 * SECOND, &mut lab.seen);
+    assert_eq!(lab.seen.requests[0].stages.values(), [0, 10 * SECOND, 0, 0, 0, MS, 0]);
+    lab.finish(30_000);
+    let calls: Vec<_> = lab.seen.calls.iter().map(|(call, _)| (call.kind, call.answered)).collect();
+    assert_eq!((calls, lab.engine.oddities().late), (vec![(CallKind::Dns, false)], 0));
+}
+
+#[test]
+fn dns_over_tcp_is_dns() {
+    let mut lab = Lab::new();
+    for kind in [kind::OPENED, kind::EXCHANGE] {
+        let mut record = lab.exchange(role::CLIENT, 10, 30, "", "");
+        record.kind = kind;
+        record.exchange = u32::from(kind == kind::EXCHANGE);
+        record.remote_port = 53;
+        record.opened = 10 * MS;
+        record.established = 12 * MS;
+        lab.flow(&record);
+    }
+    lab.finish(1000);
+    assert!(lab.seen.calls.iter().all(|(call, _)| call.kind == CallKind::Dns), "{:?}", lab.seen.calls);
+    assert_eq!(lab.seen.calls.len(), 2);
+}
+
+#[test]
+fn a_flow_that_was_never_identified_is_counted_and_skipped() {
+    let mut lab = Lab::new();
+    let record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
+    lab.flow(&FlowRecord { flow: 0, retransmits: 3, ..record });
+    lab.finish(1000);
+    assert!(lab.seen.requests.is_empty() && lab.seen.flows.is_empty());
+    assert_eq!(lab.engine.oddities().unidentified, 1);
 }
 
 #[test]

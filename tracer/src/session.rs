@@ -10,7 +10,7 @@ use tracer_ebpf::counter::Counter;
 
 use crate::{
     engine::{Engine, Observer, Oddities},
-    finding::Finding,
+    finding::{Finding, Period},
     flow::decode::decode,
     pod::{Pod, table::CgroupTable},
     request::totals::{Accounting, Summary},
@@ -34,15 +34,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads, attaches and begins.
+    /// Loads, attaches and begins; findings judge over `period`.
     ///
     /// # Errors
     /// As [`LiveSource::start`].
-    pub fn start(options: &Options) -> Result<Self, live::Error> {
+    pub fn start(options: &Options, period: Period) -> Result<Self, live::Error> {
         let source = LiveSource::start(options)?;
         let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
         let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
-        let engine = Engine::new(CgroupTable::new(root), wall_clock());
+        let engine = Engine::new(CgroupTable::new(root), wall_clock(), period);
         Ok(Self { source, engine, consumed: 0, malformed: 0 })
     }
 

@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use tracer::{
     clock::WallClock,
     engine::{Engine, FlowEvent, Observer, Resolve, Resolved},
+    finding::Period,
     flow::decode::decode,
     pod::Pod,
     request::{Attribution, Call, Request},
@@ -36,7 +37,7 @@ impl Observer for Check {
 
 /// Each chunk of input becomes a record: its first byte says which kind and how much time passes.
 fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
-    let mut engine = Engine::new(Named, WallClock::UNIX);
+    let mut engine = Engine::new(Named, WallClock::UNIX, Period::LastMinute);
     let mut now = 0u64;
     for (selector, mut bytes) in input {
         now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);

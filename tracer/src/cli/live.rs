@@ -18,6 +18,7 @@ use crate::{
     clock::WallClock,
     engine::{FlowEvent, Observer},
     export::{json, table, waterfall},
+    finding::Period,
     pod::Pod,
     request::{Attribution, Call, Request, totals::Summary},
     session::TICK,
@@ -46,7 +47,7 @@ pub(super) struct Args {
 /// Traces, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut collector = Collector::new(args)?;
-    let mut session = start(&args.target.options(0)?)?;
+    let mut session = start(&args.target.options(0)?, Period::WholeRun)?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() {
         session.source().wait(TICK)?;

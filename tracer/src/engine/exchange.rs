@@ -1,5 +1,7 @@
 //! Flow records → requests and calls.
 
+use std::collections::BTreeMap;
+
 use tracer_ebpf::record::{FlowRecord, flow_flag, kind, protocol, role};
 
 use super::{Engine, FlowEvent, Observer, Resolve};
@@ -7,7 +9,7 @@ use crate::{
     flow::{Messages, Transport},
     proto::{
         http1,
-        metadata::{MetadataCall, Step},
+        metadata::{MetadataCall, Step, public_path},
     },
     request::{
         Call, CallKind, Marks, Thread, What,
@@ -15,11 +17,18 @@ use crate::{
     },
 };
 
-/// Flows whose retransmissions are followed; beyond it they are counted when the flow closes.
+/// Flows whose retransmissions are followed; beyond it the oldest is forgotten, and what it retransmits until it is
+/// seen again is not counted.
 const RETRANSMIT_LIMIT: usize = 16_384;
+/// Port of DNS, over TCP too. GCP's metadata service answers there as well.
+const DNS_PORT: u16 = 53;
 
 impl<R: Resolve> Engine<R> {
     pub(super) fn flow(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
+        if record.flow == 0 {
+            self.oddities.unidentified += 1;
+            return;
+        }
         match record.kind {
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
@@ -39,8 +48,8 @@ impl<R: Resolve> Engine<R> {
         let nanoseconds = end.saturating_sub(record.opened);
         let refused = !established && record.flags & flow_flag::RESET_IN != 0;
         observer.flow(&pod.pod, FlowEvent::Connect { established, refused, nanoseconds });
-        let metadata = record.flags & flow_flag::METADATA != 0;
-        let what = if metadata {
+        let kind = kind_of(record, CallKind::Connect);
+        let what = if kind == CallKind::Metadata {
             What::Metadata(MetadataCall {
                 step: Step::Connect,
                 what: String::new(),
@@ -51,7 +60,6 @@ impl<R: Resolve> Engine<R> {
         } else {
             What::Connect { established }
         };
-        let kind = if metadata { CallKind::Metadata } else { CallKind::Connect };
         let call =
             Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };
         let key = Key { first: record.opened, flow: record.flow, number: 0 };
@@ -67,12 +75,15 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let key = Key { first: record.request_first, flow: record.flow, number: record.exchange };
-        let metadata = record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0;
-        let what = match record.role {
-            role::SERVER => What::Opaque,
-            _ if metadata => self.metadata_call(record),
+        let kind = kind_of(record, CallKind::Upstream);
+        let what = match (record.role, kind) {
+            (role::SERVER, _) | (_, CallKind::Dns) => What::Opaque,
+            (_, CallKind::Metadata) => self.metadata_call(record),
             _ => opaque_or_http(record),
         };
+        if record.response_first != 0 && record.flags & flow_flag::METADATA != 0 {
+            self.metadata.wipe(record.flow, record.exchange);
+        }
         let Some(pod) = self.pod(record.cgroup) else { return };
         // The close of a flow repeats its last exchange, which has settled long ago as a rule.
         if closing && record.updates > 0 && !pod.tracker.is_pending(&key) {
@@ -82,7 +93,6 @@ impl<R: Resolve> Engine<R> {
             pod.tracker.request(key, pending(record, closing), record.updates);
             return;
         }
-        let kind = if metadata { CallKind::Metadata } else { CallKind::Upstream };
         let answered = record.response_first != 0;
         let end = if answered { record.response_last } else { record.emitted };
         let call = Call { start: record.request_first, end, answered, ..call(record, kind, what) };
@@ -100,7 +110,7 @@ impl<R: Resolve> Engine<R> {
         let expiry = said.map(|said| said.expiry).unwrap_or_default();
         What::Metadata(MetadataCall {
             step: Step::of(method, path),
-            what: format!("{method} {path}"),
+            what: format!("{method} {}", public_path(path)),
             status: http.status(),
             remaining_seconds: expiry.remaining(now),
             lifetime_seconds: expiry.lifetime(),
@@ -125,23 +135,56 @@ impl<R: Resolve> Engine<R> {
 
     /// Counts retransmissions as they grow: long-lived flows may never close.
     fn retransmitted(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
-        if record.retransmits == 0 {
+        let joined = record.flags & flow_flag::JOINED != 0;
+        if record.retransmits == 0 && !joined {
             return;
         }
-        let closing = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
-        let known = if closing {
-            self.retransmits.remove(&record.flow)
-        } else if self.retransmits.len() < RETRANSMIT_LIMIT || self.retransmits.contains_key(&record.flow) {
-            self.retransmits.insert(record.flow, record.retransmits)
-        } else {
-            return;
-        };
-        let more = record.retransmits.saturating_sub(known.unwrap_or(0));
+        let known = self.retransmits.update(record).unwrap_or(if joined { record.retransmits } else { 0 });
+        let more = record.retransmits.saturating_sub(known);
         if more > 0
             && let Some(pod) = self.pod(record.cgroup)
         {
             observer.flow(&pod.pod, FlowEvent::Retransmits(more));
         }
+    }
+}
+
+/// Retransmissions counted so far per flow.
+#[derive(Debug, Default)]
+pub(super) struct Retransmits {
+    /// By flow: their ids grow with time.
+    flows: BTreeMap<u64, u32>,
+    /// Newest flow that was forgotten.
+    forgotten: u64,
+}
+
+impl Retransmits {
+    /// Takes the record's count and gives the one before: of a forgotten flow the same, of a new one none.
+    fn update(&mut self, record: &FlowRecord) -> Option<u32> {
+        let closing = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
+        let known = if closing {
+            self.flows.remove(&record.flow)
+        } else {
+            self.flows.insert(record.flow, record.retransmits)
+        };
+        let known = known.or((record.flow <= self.forgotten).then_some(record.retransmits));
+        if self.flows.len() > RETRANSMIT_LIMIT
+            && let Some((flow, _)) = self.flows.pop_first()
+        {
+            self.forgotten = self.forgotten.max(flow);
+        }
+        known
+    }
+}
+
+/// The kind of a client flow's call; `other` when the server is neither DNS (over TCP) nor metadata service.
+fn kind_of(record: &FlowRecord, other: CallKind) -> CallKind {
+    if record.remote_port == DNS_PORT {
+        CallKind::Dns
+    } else if record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0 {
+        CallKind::Metadata
+    } else {
+        other
     }
 }
 

@@ -1,18 +1,20 @@
 //! Conversations with the metadata service: their payload is read for path and expiry as it passes, and wiped.
 
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
 use tracer_ebpf::{record::PayloadRecord, segment::Direction};
 use zeroize::Zeroizing;
 
 use crate::proto::metadata::{BODY_LIMIT, Expiry, request_line};
 
-/// Flows to the metadata service that are followed at once; further ones have times, but no steps.
+/// Flows to the metadata service that are followed at once; beyond it the oldest is forgotten and has times, but
+/// no steps.
 const CONVERSATION_LIMIT: usize = 1024;
 /// Of them, those whose response is being collected (each holds [`BODY_LIMIT`] bytes).
 const BODIES_LIMIT: usize = 256;
 
 /// What one exchange with the metadata service said.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Conversation {
     exchange: u32,
     /// Method and path of the request.
@@ -20,12 +22,15 @@ pub(super) struct Conversation {
     /// The life of the credentials in the response.
     pub(super) expiry: Expiry,
     response: Option<Zeroizing<Vec<u8>>>,
+    /// Offset in the response of the piece that comes next.
+    next: u32,
 }
 
 /// The current exchange of every flow to the metadata service.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Conversations {
-    flows: FxHashMap<u64, Conversation>,
+    /// By flow: their ids grow with time.
+    flows: BTreeMap<u64, Conversation>,
     bodies: usize,
 }
 
@@ -33,7 +38,7 @@ impl Conversations {
     /// Takes a segment's payload.
     pub(super) fn ingest(&mut self, record: &PayloadRecord) {
         if self.flows.len() >= CONVERSATION_LIMIT && !self.flows.contains_key(&record.flow) {
-            return;
+            self.forget_oldest();
         }
         let length = (record.payload_length as usize).min(record.payload.len());
         let bytes = record.payload.get(..length).unwrap_or_default();
@@ -48,6 +53,11 @@ impl Conversations {
             }
             return;
         }
+        if record.offset != conversation.next {
+            // Something before this piece is lost: what was collected does not go on here.
+            self.bodies -= usize::from(conversation.response.take().is_some());
+        }
+        conversation.next = record.offset.saturating_add(record.payload_length);
         if conversation.response.is_none() && !conversation.expiry.is_known() && self.bodies < BODIES_LIMIT {
             // All of it at once: a vector that grows leaves copies behind.
             conversation.response = Some(Zeroizing::new(Vec::with_capacity(BODY_LIMIT)));
@@ -61,9 +71,32 @@ impl Conversations {
         self.flows.get(&flow).filter(|conversation| conversation.exchange == exchange)
     }
 
+    /// The exchange is answered: what is held of its response is wiped, what was found in it stays. Pieces that
+    /// come later (the body after the headers' acknowledgment) are read on their own.
+    pub(super) fn wipe(&mut self, flow: u64, exchange: u32) {
+        let known = self.flows.get_mut(&flow).filter(|conversation| conversation.exchange == exchange);
+        let Some(conversation) = known else { return };
+        if let Some(response) = conversation.response.take() {
+            conversation.expiry = Expiry::find(&response).or(conversation.expiry);
+            self.bodies -= 1;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn holds_bodies(&self) -> bool {
+        self.bodies > 0
+    }
+
     /// The flow is closed.
     pub(super) fn remove(&mut self, flow: u64) {
         if let Some(conversation) = self.flows.remove(&flow) {
+            self.bodies -= usize::from(conversation.response.is_some());
+        }
+    }
+
+    /// Its end was lost, or it goes on and on.
+    fn forget_oldest(&mut self) {
+        if let Some((_, conversation)) = self.flows.pop_first() {
             self.bodies -= usize::from(conversation.response.is_some());
         }
     }
@@ -78,7 +111,7 @@ impl Conversation {
         let expiry = Expiry::find(response);
         let over = expiry.is_known() || response.len() >= BODY_LIMIT;
         if over {
-            self.expiry = expiry;
+            self.expiry = expiry.or(self.expiry);
             self.response = None;
         }
         over
@@ -110,7 +143,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\n\r\n{\"Expiration\": \"2026-11",
         ));
         assert!(conversations.get(1, 1).unwrap().response.is_some());
-        conversations.ingest(&payload(1, Direction::Ingress, 44, b"-21T10:15:00Z\"}"));
+        conversations.ingest(&payload(1, Direction::Ingress, 42, b"-21T10:15:00Z\"}"));
         let conversation = conversations.get(1, 1).unwrap();
         assert!(conversation.expiry.is_known() && conversation.response.is_none());
         assert_eq!(conversation.request, Some(("GET".into(), "/latest/meta-data/x".into())));
@@ -135,5 +168,38 @@ mod tests {
             conversations.ingest(&PayloadRecord { flow, ..payload(1, Direction::Ingress, 0, b"x") });
         }
         assert_eq!((conversations.flows.len(), conversations.bodies), (CONVERSATION_LIMIT, BODIES_LIMIT));
+        assert!(conversations.get(2 * CONVERSATION_LIMIT as u64 - 1, 1).is_some(), "the newest is followed");
+    }
+
+    #[test]
+    fn pieces_around_a_lost_one_are_not_joined() {
+        let mut conversations = Conversations::default();
+        conversations.ingest(&payload(1, Direction::Ingress, 0, b"{\"Expiration\": \"2026-11"));
+        conversations.ingest(&payload(1, Direction::Ingress, 60, b"-21T10:15:00Z\"}"));
+        assert!(!conversations.get(1, 1).unwrap().expiry.is_known());
+        assert_eq!(conversations.bodies, 1);
+    }
+
+    #[test]
+    fn an_answered_exchange_holds_no_body_and_later_pieces_are_read() {
+        let mut conversations = Conversations::default();
+        conversations.ingest(&payload(
+            1,
+            Direction::Ingress,
+            0,
+            b"{\"LastUpdated\": \"2026-11-21T10:00:00Z\",",
+        ));
+        conversations.wipe(1, 2);
+        assert_eq!(conversations.bodies, 1, "another exchange");
+        conversations.wipe(1, 1);
+        assert!(conversations.get(1, 1).unwrap().response.is_none());
+        conversations.ingest(&payload(
+            1,
+            Direction::Ingress,
+            39,
+            b"\"Expiration\": \"2026-11-21T10:15:00Z\"}",
+        ));
+        assert_eq!(conversations.get(1, 1).unwrap().expiry.lifetime(), Some(900));
+        assert_eq!(conversations.bodies, 0);
     }
 }

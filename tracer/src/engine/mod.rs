@@ -13,7 +13,7 @@ use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 pub use self::pod::PodState;
 use crate::{
     clock::WallClock,
-    finding::Finding,
+    finding::{Finding, Period},
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
@@ -85,6 +85,8 @@ pub struct Oddities {
     pub abandoned: u64,
     /// Exchanges in which the server spoke first.
     pub unsolicited: u64,
+    /// Records of flows that were never identified.
+    pub unidentified: u64,
     /// Datagrams on port 53 that are not DNS.
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
@@ -98,22 +100,24 @@ pub struct Engine<R> {
     by_cgroup: FxHashMap<u64, usize>,
     by_uid: FxHashMap<String, usize>,
     metadata: metadata::Conversations,
-    retransmits: FxHashMap<u64, u32>,
+    retransmits: exchange::Retransmits,
     clock: WallClock,
+    period: Period,
     oddities: Oddities,
 }
 
 impl<R: Resolve> Engine<R> {
-    /// An engine that knows no pod yet.
-    pub fn new(resolver: R, clock: WallClock) -> Self {
+    /// An engine that knows no pod yet; findings judge over `period`.
+    pub fn new(resolver: R, clock: WallClock, period: Period) -> Self {
         Self {
             resolver,
             pods: Vec::new(),
             by_cgroup: FxHashMap::default(),
             by_uid: FxHashMap::default(),
             metadata: metadata::Conversations::default(),
-            retransmits: FxHashMap::default(),
+            retransmits: exchange::Retransmits::default(),
             clock,
+            period,
             oddities: Oddities::default(),
         }
     }
@@ -198,7 +202,7 @@ impl<R: Resolve> Engine<R> {
         let next = self.pods.len();
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
-            self.pods.push(PodState::new(Arc::new(pod)));
+            self.pods.push(PodState::new(Arc::new(pod), self.period));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::{
-    finding::{Finding, Watch},
+    finding::{Finding, Period, Watch},
     pod::Pod,
-    proto::lookup::{Datagram, Ended, Lookups},
+    proto::lookup::{Datagram, Lookups, Report},
     request::{
         Call, CallKind, What,
         pod::{Key, PodTracker, Settled},
@@ -22,39 +22,36 @@ pub struct PodState {
     pub(super) lookups: Lookups,
     totals: Totals,
     watch: Watch,
-    /// Numbers the lookups: DNS over UDP has no flow.
-    lookup_number: u32,
 }
 
 impl PodState {
-    pub(super) fn new(pod: Arc<Pod>) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, period: Period) -> Self {
         Self {
-            watch: Watch::new(Arc::clone(&pod)),
+            watch: Watch::new(Arc::clone(&pod), period),
             pod,
             tracker: PodTracker::default(),
             lookups: Lookups::default(),
             totals: Totals::default(),
-            lookup_number: 0,
         }
     }
 
     pub(super) fn dns(&mut self, datagram: &Datagram) {
-        if let Some(ended) = self.lookups.ingest(datagram) {
-            self.lookup(ended, datagram.time);
+        for report in self.lookups.ingest(datagram) {
+            self.lookup(report, datagram.time);
         }
     }
 
     pub(super) fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
-        for ended in self.lookups.advance(now) {
-            self.lookup(ended, now);
+        for report in self.lookups.advance(now) {
+            self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
         self.tracker.advance(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
     }
 
     pub(super) fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
-        for ended in self.lookups.finish(now) {
-            self.lookup(ended, now);
+        for report in self.lookups.finish(now) {
+            self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
         self.tracker.finish(pod, &mut |settled| settle(pod, totals, watch, observer, settled));
@@ -68,22 +65,23 @@ impl PodState {
         self.watch.findings(now)
     }
 
-    fn lookup(&mut self, ended: Ended, now: u64) {
-        self.lookup_number = self.lookup_number.wrapping_add(1);
-        let key = Key { first: ended.start, flow: 0, number: self.lookup_number };
+    /// DNS over UDP has no flow: the lookup's number stands for it. A call from its first query on, so that a
+    /// request that settles meanwhile knows what it waited for.
+    fn lookup(&mut self, report: Report, now: u64) {
+        let key = Key { first: report.start, flow: 0, number: report.number };
         let call = Call {
             kind: CallKind::Dns,
-            start: ended.start,
-            end: ended.end,
+            start: report.start,
+            end: report.end,
             flow: 0,
             number: 0,
-            local: ended.local,
-            peer: ended.peer,
-            thread: ended.thread,
-            what: What::Dns(ended.lookup),
-            answered: ended.answered,
+            local: report.local,
+            peer: report.peer,
+            thread: report.thread,
+            what: What::Dns(report.lookup),
+            answered: report.answered,
         };
-        self.tracker.call(key, call, false, now, 0);
+        self.tracker.call(key, call, report.open, now, report.updates);
     }
 }
 
@@ -102,7 +100,7 @@ fn settle(
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
-            watch.call(call);
+            watch.call(call, attribution);
             observer.call(pod, call, attribution);
         }
     }

@@ -1,8 +1,8 @@
 //! Takes payload out of captured packets before they are written: no secret reaches a file.
 //!
-//! What stays: network and transport headers, DNS datagrams, and of an HTTP/1 message its start line (no
-//! query string), header names, the values of harmless headers and chunk sizes. Every other byte of payload
-//! becomes `x`, so that lengths stay what they were.
+//! What stays: network and transport headers, DNS datagrams with a question, and of an HTTP/1 message its start
+//! line (no query string), header names, the values of harmless headers and chunk sizes. Every other byte of
+//! payload becomes `x`, so that lengths stay what they were.
 //!
 //! Only a packet that *begins* a message can hold a start line. The caller says which packets do
 //! ([`PacketHead::first`](tracer_ebpf::record::PacketHead::first)); all payload of the others is masked, whatever it looks like.
@@ -26,7 +26,8 @@ pub fn mask(packet: &mut [u8], begins_message: bool) {
     let payload = payload(packet);
     let bytes = packet.get_mut(payload.start..).unwrap_or_default();
     match payload.content {
-        Content::Dns if dns::Message::parse(bytes).is_ok() => {}
+        // Without a question almost any bytes parse.
+        Content::Dns if dns::Message::parse(bytes).is_ok_and(|message| message.query_type != 0) => {}
         Content::Stream if begins_message => mask_http::mask(bytes),
         Content::Dns | Content::Stream | Content::Other => bytes.fill(MASK),
     }

@@ -26,6 +26,8 @@ const HARMLESS: [&[u8]; 15] = [
     b"user-agent",
 ];
 
+const ECS: &[u8] = b"/v2/credentials/";
+
 /// Longest chunk size that is kept, hexadecimal digits.
 const CHUNK_DIGITS: usize = 6;
 
@@ -84,6 +86,8 @@ fn mask_request_line(line: &mut [u8]) -> bool {
     }
     let target = &line[begin..end];
     let harmless = match target.first() {
+        // The id at its end gets who knows it an ECS task's credentials.
+        _ if target.starts_with(ECS) => ECS.len(),
         // A path, up to its query or parameters.
         Some(b'/') => {
             target.iter().take_while(|byte| byte.is_ascii_graphic() && !b"?#;".contains(byte)).count()

@@ -66,6 +66,7 @@ fn messages() -> Vec<String> {
         format!("POST http://user:{SECRET}@host/ HTTP/1.1\r\nContent-Length: 18\r\n\r\n{SECRET}"),
         format!("GET /a;jsessionid={SECRET} HTTP/1.1\r\n{SECRET}\r\nHost: a\r{SECRET}\r\n\r\n"),
         format!("HTTP/1.1 403 {SECRET}\r\n\r\n"),
+        format!("GET /v2/credentials/{SECRET} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("AUTH {SECRET}\r\n"),
         format!("GET /{SECRET}\r\n"),
         format!("PUT {SECRET}"),
@@ -200,9 +201,11 @@ fn dns_stays_and_other_datagrams_do_not() {
         assert_eq!(packet == given, kept, "{from} {to}");
         assert_eq!(packet[..28], given[..28]);
     }
-    let mut packet = udp(5_000, 53, b"no DNS message");
-    mask(&mut packet, true);
-    assert_eq!(&packet[28..], b"xxxxxxxxxxxxxx");
+    for payload in [b"no DNS message".as_slice(), b"ab\0\0\0\0\0\0\0\0\0\0 s3cr3t without a question"] {
+        let mut packet = udp(5_000, 53, payload);
+        mask(&mut packet, true);
+        assert!(packet[28..].iter().all(|byte| *byte == MASK), "{}", payload.escape_ascii());
+    }
 }
 
 #[test]

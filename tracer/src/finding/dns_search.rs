@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{
     Detector, Finding, Severity, Value, ratio,
-    window::{Merge, Window},
+    window::{Merge, Period, Window},
 };
 use crate::{
     pod::Pod,
-    request::{Call, Request, What},
+    request::{Attribution, Call, Request, What},
 };
 
 /// Identifier of the finding.
@@ -50,15 +50,21 @@ impl Merge for Evidence {
 }
 
 /// Watches a pod's lookups.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watcher {
     window: Window<Evidence>,
+}
+
+impl Watcher {
+    pub(super) fn new(period: Period) -> Self {
+        Self { window: Window::new(period) }
+    }
 }
 
 impl Detector for Watcher {
     fn request(&mut self, _request: &Request) {}
 
-    fn call(&mut self, call: &Call) {
+    fn call(&mut self, call: &Call, _attribution: Attribution) {
         let What::Dns(lookup) = &call.what else { return };
         let evidence = self.window.at(call.start);
         let nanoseconds = call.end.saturating_sub(call.start);
@@ -72,7 +78,7 @@ impl Detector for Watcher {
         evidence.nanoseconds += nanoseconds;
         // Expansions run one after the other, and each round costs about the same.
         let rounds = lookup.search_domains.len() as u64;
-        evidence.wasted_nanoseconds += nanoseconds * rounds / (rounds + 1);
+        evidence.wasted_nanoseconds += nanoseconds.saturating_mul(rounds) / (rounds + 1);
         evidence.first = evidence.first.or(Some(call.start));
         add(&mut evidence.names, std::slice::from_ref(&lookup.name));
         add(&mut evidence.domains, &lookup.search_domains);

@@ -32,9 +32,9 @@ fn call(wasted: u32, domains: &[&str]) -> Call {
 }
 
 fn finding(calls: &[Call]) -> Option<Finding> {
-    let mut watcher = Watcher::default();
+    let mut watcher = Watcher::new(Period::LastMinute);
     for call in calls {
-        watcher.call(call);
+        watcher.call(call, Attribution::Thread);
     }
     watcher.finding(&Arc::new(Pod { uid: "pod".to_owned(), name: None }), 1000 * MS)
 }

@@ -8,21 +8,21 @@ use std::sync::Arc;
 
 use super::{
     Detector, Finding, Severity, Value, ratio, seconds,
-    window::{Merge, Window},
+    window::{Merge, Period, Window},
 };
 use crate::{
     pod::Pod,
     proto::metadata::{MetadataCall, Step},
-    request::{Call, CallKind, Request, What},
+    request::{Attribution, Call, Request, What},
 };
 
 /// Identifier of the finding.
 pub const ID: &str = "metadata-credentials";
 /// SDKs refresh credentials that have this many seconds or less to live.
 pub const REFRESH_THRESHOLD: i64 = 15 * 60;
-/// Requests that must have been seen before anything is said.
+/// Requests, and fetches of credentials for them, that must have been seen before anything is said.
 const REQUESTS: u64 = 5;
-/// Share of requests that fetch credentials, from which on it is a pattern.
+/// Fetches of credentials per request, from which on it is a pattern.
 const FETCHING: f64 = 0.5;
 /// Share of the time, from which on it is critical.
 const CRITICAL_SHARE: f64 = 0.5;
@@ -32,7 +32,9 @@ const FLOWS: usize = 3;
 #[derive(Clone, Debug, Default)]
 struct Evidence {
     requests: u64,
-    fetching: u64,
+    /// Calls that fetched credentials: each once, whatever number of requests waited for it.
+    fetches: u64,
+    /// Metadata calls, connects aside, counted in the same way.
     calls: u64,
     total: u64,
     metadata: u64,
@@ -47,7 +49,7 @@ struct Evidence {
 impl Merge for Evidence {
     fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
-        self.fetching += other.fetching;
+        self.fetches += other.fetches;
         self.calls += other.calls;
         self.total += other.total;
         self.metadata += other.metadata;
@@ -55,14 +57,22 @@ impl Merge for Evidence {
         self.lifetime = self.lifetime.max(other.lifetime);
         self.first = self.first.or(other.first);
         self.last = self.last.max(other.last);
-        self.flows.clone_from(&other.flows);
+        if !other.flows.is_empty() {
+            self.flows.clone_from(&other.flows);
+        }
     }
 }
 
 /// Watches a pod's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watcher {
     window: Window<Evidence>,
+}
+
+impl Watcher {
+    pub(super) fn new(period: Period) -> Self {
+        Self { window: Window::new(period) }
+    }
 }
 
 impl Detector for Watcher {
@@ -71,29 +81,26 @@ impl Detector for Watcher {
         evidence.requests += 1;
         evidence.total += request.total();
         evidence.metadata += request.stages.metadata;
-        let mut fetches = false;
-        for attributed in request.calls.iter().filter(|c| c.call.kind == CallKind::Metadata) {
-            let call = &attributed.call;
-            let What::Metadata(metadata) = &call.what else { continue };
-            evidence.calls += u64::from(metadata.step != Step::Connect);
-            if metadata.step == Step::Credentials {
-                fetches = true;
-                evidence.credentials(call, metadata);
-            }
-        }
-        if fetches {
-            evidence.fetching += 1;
-            evidence.first = evidence.first.or(Some(request.messages.request_first));
-            evidence.last = evidence.last.max(request.messages.response_last);
-        }
     }
 
-    fn call(&mut self, _call: &Call) {}
+    fn call(&mut self, call: &Call, attribution: Attribution) {
+        let What::Metadata(metadata) = &call.what else { return };
+        // What no request waits for is a refresh in the background, as it should be.
+        if metadata.step == Step::Connect || attribution == Attribution::None {
+            return;
+        }
+        let evidence = self.window.at(call.start);
+        evidence.calls += 1;
+        if metadata.step == Step::Credentials {
+            evidence.fetch(call, metadata);
+        }
+    }
 
     fn finding(&self, subject: &Arc<Pod>, now: u64) -> Option<Finding> {
         let evidence = self.window.sum(now);
         let remaining = evidence.remaining.filter(|remaining| *remaining <= REFRESH_THRESHOLD)?;
-        if evidence.requests < REQUESTS || ratio(evidence.fetching, evidence.requests) < FETCHING {
+        let few = evidence.requests.min(evidence.fetches) < REQUESTS;
+        if few || ratio(evidence.fetches, evidence.requests) < FETCHING {
             return None;
         }
         let life = evidence.lifetime.unwrap_or(remaining);
@@ -103,18 +110,18 @@ impl Detector for Watcher {
             severity: if share >= CRITICAL_SHARE { Severity::Critical } else { Severity::Warning },
             subject: Arc::clone(subject),
             since: evidence.first.unwrap_or(now),
-            explanation: explanation(&evidence, life, share),
-            remedy: "Have the metadata proxy (kiam, kube2iam) hand out credentials that live longer than 15 minutes, \
-                     such as --session-duration=60m, or move the pod to IAM roles for service accounts or EKS Pod \
-                     Identity; make the SDK client once per process, so that it caches."
-                .to_owned(),
+            explanation: explanation(&evidence, life, remaining, share),
+            remedy: remedy(life).to_owned(),
             evidence: evidence.named(life, remaining, share),
         })
     }
 }
 
 impl Evidence {
-    fn credentials(&mut self, call: &Call, metadata: &MetadataCall) {
+    fn fetch(&mut self, call: &Call, metadata: &MetadataCall) {
+        self.fetches += 1;
+        self.first = self.first.or(Some(call.start));
+        self.last = self.last.max(call.end);
         self.remaining = self.remaining.max(metadata.remaining_seconds);
         self.lifetime = self.lifetime.max(metadata.lifetime_seconds);
         if self.flows.len() < FLOWS {
@@ -126,7 +133,7 @@ impl Evidence {
     fn named(&self, life: i64, remaining: i64, share: f64) -> Vec<(&'static str, Value)> {
         vec![
             ("requests", Value::Count(self.requests)),
-            ("requests_fetching_credentials", Value::Count(self.fetching)),
+            ("credentials_fetches", Value::Count(self.fetches)),
             ("metadata_calls_per_request", Value::Number(ratio(self.calls, self.requests))),
             ("metadata_seconds_per_request", Value::Seconds(ratio(self.metadata, self.requests) / 1e9)),
             ("share_of_time", Value::Share(share)),
@@ -142,18 +149,35 @@ impl Evidence {
     }
 }
 
-fn explanation(evidence: &Evidence, life: i64, share: f64) -> String {
+fn explanation(evidence: &Evidence, life: i64, remaining: i64, share: f64) -> String {
+    let minutes = |seconds: i64| seconds.saturating_add(30) / 60;
+    let credentials = if life > REFRESH_THRESHOLD {
+        format!("had at most {} of their {} minutes left", minutes(remaining), minutes(life))
+    } else {
+        format!("live {} minutes", minutes(life))
+    };
     format!(
-        "{} of {} requests fetched credentials from the metadata service: {:.1} calls and {:.2} ms per request, \
-         {:.0} % of the time. The credentials live {} minutes; the SDK refreshes whatever has 15 minutes or less to \
+        "{} requests fetched credentials from the metadata service {} times: {:.1} calls and {:.2} ms per request, \
+         {:.0} % of the time. The credentials {credentials}; the SDK refreshes whatever has 15 minutes or less to \
          live, so it fetches them again on every use.",
-        evidence.fetching,
         evidence.requests,
+        evidence.fetches,
         ratio(evidence.calls, evidence.requests),
         ratio(evidence.metadata, evidence.requests) / 1e6,
         share * 100.0,
-        (life + 30) / 60,
     )
+}
+
+fn remedy(life: i64) -> &'static str {
+    if life > REFRESH_THRESHOLD {
+        "Have the metadata proxy (kiam, kube2iam) renew the credentials in its cache earlier, while they have more \
+         than 15 minutes to live, or move the pod to IAM roles for service accounts or EKS Pod Identity; make the \
+         SDK client once per process, so that it caches."
+    } else {
+        "Have the metadata proxy (kiam, kube2iam) hand out credentials that live longer than 15 minutes, such as \
+         --session-duration=60m, or move the pod to IAM roles for service accounts or EKS Pod Identity; make the \
+         SDK client once per process, so that it caches."
+    }
 }
 
 #[cfg(test)]

@@ -3,22 +3,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::*;
 use crate::{
     flow::{Messages, Transport},
-    request::{AttributedCall, Attribution, Marks, Stages, Thread},
+    request::{CallKind, Marks, Stages, Thread},
 };
 
 const MS: u64 = 1_000_000;
 
-/// A request of 100 ms with `metadata` ms of metadata, which fetched credentials with `remaining` seconds left.
-fn request(pod: &Arc<Pod>, metadata: u64, remaining: Option<i64>) -> Request {
+/// A fetch of credentials that had `remaining` of their `lifetime` seconds left.
+fn fetch(remaining: i64, lifetime: i64) -> Call {
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80);
     let what = What::Metadata(MetadataCall {
         step: Step::Credentials,
         what: "GET /role".to_owned(),
         status: Some(200),
-        remaining_seconds: remaining,
-        lifetime_seconds: remaining,
+        remaining_seconds: Some(remaining),
+        lifetime_seconds: Some(lifetime),
     });
-    let call = Call {
+    Call {
         kind: CallKind::Metadata,
         start: MS,
         end: 2 * MS,
@@ -29,8 +29,12 @@ fn request(pod: &Arc<Pod>, metadata: u64, remaining: Option<i64>) -> Request {
         thread: Thread::default(),
         what,
         answered: true,
-    };
-    let call = AttributedCall { call: Arc::new(call), attribution: Attribution::Thread, requests: 1 };
+    }
+}
+
+/// A request of 100 ms with `metadata` ms of metadata.
+fn request(pod: &Arc<Pod>, metadata: u64) -> Request {
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80);
     Request {
         pod: Arc::clone(pod),
         flow: 2,
@@ -40,18 +44,33 @@ fn request(pod: &Arc<Pod>, metadata: u64, remaining: Option<i64>) -> Request {
         thread: Thread::default(),
         http: None,
         stages: Stages { metadata: metadata * MS, own: (100 - metadata) * MS, ..Stages::default() },
-        calls: if remaining.is_some() { vec![call] } else { Vec::new() },
+        calls: Vec::new(),
         marks: Marks::default(),
     }
 }
 
-fn finding(requests: &[(u64, Option<i64>)]) -> Option<Finding> {
+/// What `requests` with so many ms of metadata each and `fetches` give.
+fn judge(requests: &[u64], fetches: &[Call], attribution: Attribution) -> Option<Finding> {
     let pod = Arc::new(Pod { uid: "pod".to_owned(), name: None });
-    let mut watcher = Watcher::default();
-    for &(metadata, remaining) in requests {
-        watcher.request(&request(&pod, metadata, remaining));
+    let mut watcher = Watcher::new(Period::LastMinute);
+    for metadata in requests {
+        watcher.request(&request(&pod, *metadata));
+    }
+    for call in fetches {
+        watcher.call(call, attribution);
     }
     watcher.finding(&pod, 1000 * MS)
+}
+
+/// As [`judge`], for requests that fetch credentials with so many seconds left, or nothing.
+fn finding(requests: &[(u64, Option<i64>)]) -> Option<Finding> {
+    let metadata: Vec<u64> = requests.iter().map(|(metadata, _)| *metadata).collect();
+    let fetches: Vec<Call> = requests.iter().filter_map(|(_, life)| life.map(|l| fetch(l, l))).collect();
+    judge(&metadata, &fetches, Attribution::Thread)
+}
+
+fn evidence(finding: &Finding, name: &str) -> Option<Value> {
+    finding.evidence.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
 }
 
 #[test]
@@ -60,9 +79,9 @@ fn names_lifetime_threshold_and_remedy() {
     assert_eq!(finding.severity, Severity::Critical);
     assert!(finding.explanation.contains("live 15 minutes"), "{}", finding.explanation);
     assert!(finding.explanation.contains("86 % of the time"), "{}", finding.explanation);
-    let evidence = |name| finding.evidence.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
-    assert_eq!(evidence("requests_fetching_credentials"), Some(Value::Count(10)));
-    assert_eq!(evidence("sdk_refresh_threshold_seconds"), Some(Value::Seconds(900.0)));
+    assert!(finding.remedy.contains("--session-duration=60m"), "{}", finding.remedy);
+    assert_eq!(evidence(&finding, "credentials_fetches"), Some(Value::Count(10)));
+    assert_eq!(evidence(&finding, "sdk_refresh_threshold_seconds"), Some(Value::Seconds(900.0)));
 }
 
 #[test]
@@ -83,4 +102,38 @@ fn the_longest_life_counts() {
     let mut mixed = [(86, Some(600)); 10];
     mixed[3].1 = Some(3600);
     assert_eq!(finding(&mixed), None);
+}
+
+#[test]
+fn shared_calls_count_once() {
+    let finding = judge(&[50; 16], &vec![fetch(600, 600); 32], Attribution::Shared);
+    let finding = finding.expect("two fetches per request");
+    assert_eq!(evidence(&finding, "metadata_calls_per_request"), Some(Value::Number(2.0)));
+    assert!(finding.explanation.contains(" 2.0 calls "), "{}", finding.explanation);
+}
+
+#[test]
+fn one_refresh_for_many_requests_is_fine() {
+    assert_eq!(judge(&[50; 5], &[fetch(600, 600)], Attribution::Shared), None);
+    assert_eq!(judge(&[50; 16], &vec![fetch(600, 600); 4], Attribution::Shared), None);
+}
+
+#[test]
+fn a_refresh_that_no_request_waits_for_is_fine() {
+    assert_eq!(judge(&[0; 10], &vec![fetch(600, 600); 10], Attribution::None), None);
+}
+
+#[test]
+fn long_lived_credentials_near_their_end_are_named_so() {
+    let finding = judge(&[50; 10], &vec![fetch(840, 3600); 10], Attribution::Thread).expect("a finding");
+    let expected = "had at most 14 of their 60 minutes left";
+    assert!(finding.explanation.contains(expected), "{}", finding.explanation);
+    assert!(!finding.remedy.contains("--session-duration"), "{}", finding.remedy);
+}
+
+#[test]
+fn flows_stay_when_the_newest_evidence_has_none() {
+    let mut sum = Evidence { flows: vec!["a → b".to_owned()], ..Evidence::default() };
+    sum.merge(&Evidence { requests: 1, ..Evidence::default() });
+    assert_eq!(sum.flows, ["a → b"]);
 }

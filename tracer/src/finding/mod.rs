@@ -6,9 +6,10 @@ mod window;
 
 use std::sync::Arc;
 
+pub use self::window::Period;
 use crate::{
     pod::Pod,
-    request::{Call, Request},
+    request::{Attribution, Call, Request},
 };
 
 /// Identifier of every finding that there is.
@@ -78,9 +79,9 @@ pub struct Finding {
 trait Detector: Send {
     /// Sees a settled request.
     fn request(&mut self, request: &Request);
-    /// Sees a settled call.
-    fn call(&mut self, call: &Call);
-    /// The finding, if the last minute before `now` gives cause.
+    /// Sees a settled call: each once, whatever number of requests share it.
+    fn call(&mut self, call: &Call, attribution: Attribution);
+    /// The finding, if the period that ends at `now` gives cause.
     fn finding(&self, subject: &Arc<Pod>, now: u64) -> Option<Finding>;
 }
 
@@ -91,11 +92,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a pod.
+    /// Watches a pod; findings judge over `period`.
     #[must_use]
-    pub fn new(pod: Arc<Pod>) -> Self {
-        let detectors: [Box<dyn Detector>; IDS.len()] =
-            [Box::<metadata_credentials::Watcher>::default(), Box::<dns_search::Watcher>::default()];
+    pub fn new(pod: Arc<Pod>, period: Period) -> Self {
+        let detectors: [Box<dyn Detector>; IDS.len()] = [
+            Box::new(metadata_credentials::Watcher::new(period)),
+            Box::new(dns_search::Watcher::new(period)),
+        ];
         Self { pod, detectors }
     }
 
@@ -107,9 +110,9 @@ impl Watch {
     }
 
     /// Shows a settled call to every detector.
-    pub fn call(&mut self, call: &Call) {
+    pub fn call(&mut self, call: &Call, attribution: Attribution) {
         for detector in &mut self.detectors {
-            detector.call(call);
+            detector.call(call, attribution);
         }
     }
 

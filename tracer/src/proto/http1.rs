@@ -4,6 +4,9 @@ use std::fmt;
 
 use tracer_ebpf::record::{REQUEST_PREFIX, RESPONSE_PREFIX};
 
+/// The methods that are shown: any other word may be anything.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
 /// The first bytes of an HTTP/1 exchange, read when somebody asks: most requests never are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
@@ -25,24 +28,22 @@ impl Exchange {
         Self { request, request_length, response, response_length }
     }
 
-    /// The method, when the request begins with one.
+    /// The method, when the request begins with a known one.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         let (method, _) = split_at_byte(self.request_bytes(), b' ')?;
-        let token = (1..=16).contains(&method.len()) && method.iter().all(u8::is_ascii_uppercase);
-        token.then(|| str::from_utf8(method).ok()).flatten()
+        known_method(method)
     }
 
     /// The path without its query string and parameters (`;jsessionid=…`), as far as it crossed; `cut` is true when it may go on.
+    /// None of a target in another form: an authority or a whole URL may hold a password.
     #[must_use]
     pub fn path(&self) -> Option<Path<'_>> {
         self.method()?;
         let (_, rest) = split_at_byte(self.request_bytes(), b' ')?;
         let end = rest.iter().position(|b| matches!(b, b'?' | b';' | b' ' | b'#' | b'\r' | b'\n'));
         let path = rest.get(..end.unwrap_or(rest.len()))?;
-        let printable = path.iter().all(u8::is_ascii_graphic);
-        let text = printable.then(|| str::from_utf8(path).ok()).flatten()?;
-        Some(Path { text, cut: end.is_none() })
+        Some(Path { text: plain_path(path)?, cut: end.is_none() })
     }
 
     /// The status code, 100 to 999.
@@ -87,6 +88,17 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// The method that the bytes are.
+pub(super) fn known_method(bytes: &[u8]) -> Option<&'static str> {
+    METHODS.into_iter().find(|method| method.as_bytes() == bytes)
+}
+
+/// The path that a target without its query is: it begins with `/`, or is `*` (RFC 9112, section 3.2).
+pub(super) fn plain_path(target: &[u8]) -> Option<&str> {
+    let plain = (target.first() == Some(&b'/') || target == b"*") && target.iter().all(u8::is_ascii_graphic);
+    plain.then(|| str::from_utf8(target).ok()).flatten()
+}
+
 fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|b| *b == byte)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
@@ -129,8 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn shows_no_target_that_may_hold_a_password() {
+        for request in
+            ["GET http://user:secret@host/a HTTP/1.1\r\n", "CONNECT user:secret@host:443 HTTP/1.1\r\n"]
+        {
+            let http = exchange(request.as_bytes(), b"");
+            assert_eq!(http.path(), None, "{request}");
+            assert!(!format!("{http:?}").contains("secret"), "{http:?}");
+        }
+        let http = exchange(b"OPTIONS * HTTP/1.1\r\n", b"");
+        assert_eq!((http.method(), http.path().map(|path| path.text)), (Some("OPTIONS"), Some("*")));
+    }
+
+    #[test]
     fn rejects_what_is_not_http() {
-        for request in [b"\x16\x03\x01 ".as_slice(), b"get / ", b" / ", b"GET", b""] {
+        for request in [b"\x16\x03\x01 ".as_slice(), b"get / ", b"SECRET / ", b" / ", b"GET", b""] {
             assert_eq!(exchange(request, b"").path(), None, "{request:?}");
         }
         for response in [b"HTTP/1.1 99 ".as_slice(), b"HTTP/2 200", b"HTTP/1.1200 ", b"HTTP/1.1 2"] {

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::http1::{known_method, plain_path};
+
 /// Addresses of metadata services, without configuration.
 pub const ADDRESSES: [IpAddr; 6] = [
     // AWS IMDS, GCP, Azure, OpenStack, Oracle.
@@ -19,6 +21,9 @@ pub const ADDRESSES: [IpAddr; 6] = [
     // Alibaba Cloud.
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
 ];
+
+/// Where ECS hands out a task's credentials, before the id.
+const ECS: &str = "/v2/credentials/";
 
 /// Step of a metadata call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +66,7 @@ impl Step {
         if let Some(role) = path.strip_prefix(AWS) {
             return if role.trim_matches('/').is_empty() { Self::RoleList } else { Self::Credentials };
         }
-        let credentials = path.starts_with("/v2/credentials/")
+        let credentials = path.starts_with(ECS)
             || path == "/v1/credentials"
             || path.starts_with("/computeMetadata/v1/instance/service-accounts/") && path.ends_with("/token")
             || path == "/metadata/identity/oauth2/token"
@@ -75,7 +80,8 @@ impl Step {
 pub struct MetadataCall {
     /// Which step it is.
     pub step: Step,
-    /// Method and path without query string, cut to [`PATH_LIMIT`] bytes; empty for a connect.
+    /// Method and path without query string, cut to [`PATH_LIMIT`] bytes, as [`public_path`] shows it; empty
+    /// for a connect.
     pub what: String,
     /// Status of the answer.
     pub status: Option<u16>,
@@ -130,6 +136,16 @@ impl Expiry {
         }
     }
 
+    /// What is known here, and else of `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            at: self.at.or(other.at),
+            issued: self.issued.or(other.issued),
+            after: self.after.or(other.after),
+        }
+    }
+
     /// Whether the end is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -154,12 +170,15 @@ fn field<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
 pub fn request_line(request: &[u8]) -> Option<(&str, &str)> {
     let line = request.split(|b| *b == b'\r' || *b == b'\n').next()?;
     let mut words = line.split(|b| *b == b' ');
-    let method =
-        words.next().filter(|m| (1..=16).contains(&m.len()) && m.iter().all(u8::is_ascii_uppercase))?;
+    let method = known_method(words.next()?)?;
     let path = words.next()?.split(|b| matches!(b, b'?' | b';' | b'#')).next()?;
-    let path = path.get(..path.len().min(PATH_LIMIT))?;
-    let printable = path.iter().all(u8::is_ascii_graphic);
-    Some((str::from_utf8(method).ok()?, printable.then(|| str::from_utf8(path).ok()).flatten()?))
+    Some((method, plain_path(path.get(..path.len().min(PATH_LIMIT))?)?))
+}
+
+/// The path as it may be shown: who knows the id at the end of an ECS task's path gets its credentials.
+#[must_use]
+pub fn public_path(path: &str) -> &str {
+    if path.starts_with(ECS) { "/v2/credentials/…" } else { path }
 }
 
 #[cfg(test)]
@@ -217,5 +236,7 @@ mod tests {
         let request = b"GET /metadata/identity/oauth2/token?resource=x HTTP/1.1\r\nMetadata: true\r\n";
         assert_eq!(request_line(request), Some(("GET", "/metadata/identity/oauth2/token")));
         assert_eq!(request_line(b"\x16\x03"), None);
+        assert_eq!(request_line(b"GET http://user:secret@host/ HTTP/1.1\r\n"), None);
+        assert_eq!(request_line(b"SECRET / HTTP/1.1\r\n"), None);
     }
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     export::json,
+    finding::Period,
     session::{Session, TICK},
 };
 
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
     let mut exporter = Exporter::new()?;
-    let mut session = start(&args.target.options(0)?)?;
+    let mut session = start(&args.target.options(0)?, Period::LastMinute)?;
     let queries = server::start(listener)?;
     let stop = Stop::after(None)?;
     while !stop.is_now() {

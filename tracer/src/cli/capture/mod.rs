@@ -12,6 +12,7 @@ use super::{
     stop::{Stop, parse_seconds},
 };
 use crate::{
+    finding::Period,
     session::{Session, TICK},
     source::live::{boot_time, wall_clock},
 };
@@ -42,7 +43,7 @@ pub(super) struct Args {
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut output = Output::create(&args.file, args.count)?;
-    let mut session = start(&args.target.options(args.snap_length)?)?;
+    let mut session = start(&args.target.options(args.snap_length)?, Period::WholeRun)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();
     while !stop.is_now() && !output.is_full() {
