@@ -46,6 +46,10 @@ pub struct FlowState {
     /// 1 once the host has filled in flow, addresses and cgroup.
     pub identified: u8,
     reserved: [u8; 2],
+    /// Process that sends on the flow; 0 until it first did. Another one is not the sender but who was
+    /// interrupted when a delayed segment left.
+    pub owner: u32,
+    padding: u32,
 }
 
 /// What the host does with a segment, in the order of the fields.
@@ -62,12 +66,18 @@ pub struct Plan {
     pub response: bool,
     /// Emit the record after [`FlowState::apply`]: nothing more of it may ever come.
     pub emit_after: bool,
+    /// The receiver of the newest message closes its window.
+    pub stalls: bool,
+    /// Payload from the peer that was counted before or filled a hole: [`FlowState::fill`] if it did.
+    pub again: bool,
 }
 
 impl FlowState {
     /// The pod's socket begins to connect.
     #[inline(always)]
     pub fn connecting(&mut self, time: u64) {
+        // A socket can try again after a refusal: that is another flow.
+        *self = Self::zeroed();
         self.record.role = role::CLIENT;
         self.record.opened = time;
     }
@@ -96,19 +106,25 @@ impl FlowState {
         self.record.role = if client { role::CLIENT } else { role::SERVER };
     }
 
-    /// Readies the record to be copied out as `kind`; the host calls [`FlowState::emitted`] after the copy.
+    /// The host is about to copy the record out as `kind`. Before the copy, so that what another CPU adds
+    /// meanwhile is emitted again.
     #[inline(always)]
-    pub fn emitting(&mut self, kind: u8, time: u64) {
-        self.record.kind = kind;
-        self.record.emitted = time;
+    pub fn emitting(&mut self, kind: u8) {
+        if carries_exchange(kind) {
+            self.dirty = 0;
+        }
     }
 
-    /// The record was copied out (or lost, which is counted).
+    /// The record was copied out, or the ring did not take it: then it is due again.
     #[inline(always)]
-    pub fn emitted(&mut self) {
-        self.dirty = 0;
-        if self.record.exchange != 0 {
+    pub fn emitted(&mut self, kind: u8, taken: bool) {
+        if !carries_exchange(kind) {
+            return;
+        }
+        if taken {
             self.record.updates = self.record.updates.saturating_add(1);
+        } else {
+            self.dirty = 1;
         }
     }
 
@@ -129,7 +145,9 @@ impl FlowState {
         let fresh = self.advance(segment);
         let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
         if fresh == 0 {
-            plan.emit_after = self.dirty == 1 && self.ends(segment);
+            plan.stalls = self.stalls(segment);
+            plan.emit_after = plan.stalls || self.ends(segment);
+            plan.again = segment.length != 0 && segment.direction == Direction::Ingress;
             return plan;
         }
         let turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
@@ -147,9 +165,11 @@ impl FlowState {
     pub fn apply(&mut self, segment: &Segment, plan: &Plan) {
         self.mark(segment);
         if plan.fresh == 0 {
+            self.record.stalled |= u32::from(plan.stalls);
             return;
         }
         self.dirty = 1;
+        self.record.stalled = 0;
         self.pushed = u8::from(segment.has(tcp_flag::PSH));
         if plan.begins && (!plan.response || self.turn == turn::NONE) {
             self.begin_exchange(plan.response);
@@ -170,6 +190,44 @@ impl FlowState {
             self.record.request_last = segment.time;
             self.record.request_bytes = self.record.request_bytes.wrapping_add(bytes);
         }
+    }
+
+    /// A segment brought bytes that had been missing: only now does the receiver have the newest message.
+    #[inline(always)]
+    pub fn fill(&mut self, segment: &Segment) {
+        if !self.is_newest(segment.direction) {
+            return;
+        }
+        self.dirty = 1;
+        if self.turn == turn::RESPONSE {
+            self.record.response_last = segment.time;
+        } else {
+            self.record.request_last = segment.time;
+        }
+    }
+
+    /// The response turned out to be an interim one (RFC 9110, section 15.2): the request goes on.
+    #[inline(always)]
+    pub fn interim(&mut self) {
+        self.turn = turn::REQUEST;
+        self.record.response_first = 0;
+        self.record.response_last = 0;
+        self.record.response_bytes = 0;
+        self.record.response_prefix_length = 0;
+    }
+
+    /// The first message of a joined flow shows that its role was guessed wrong.
+    #[inline(always)]
+    pub fn reverse(&mut self) {
+        let record = &mut self.record;
+        record.role = if record.role == role::SERVER { role::CLIENT } else { role::SERVER };
+        core::mem::swap(&mut record.request_first, &mut record.response_first);
+        core::mem::swap(&mut record.request_last, &mut record.response_last);
+        core::mem::swap(&mut record.request_bytes, &mut record.response_bytes);
+        record.request_prefix_length = 0;
+        record.response_prefix_length = 0;
+        record.flags ^= flow_flag::UNSOLICITED;
+        self.turn = if self.turn == turn::REQUEST { turn::RESPONSE } else { turn::REQUEST };
     }
 
     /// Whether the host should read the first bytes of the message that `plan` begins.
@@ -194,6 +252,7 @@ impl FlowState {
         record.thread = 0;
         record.process = 0;
         record.updates = 0;
+        record.stalled = 0;
         record.flags &= !(flow_flag::UNSOLICITED | flow_flag::FINAL);
         if response {
             record.flags |= flow_flag::UNSOLICITED;
@@ -226,7 +285,7 @@ impl FlowState {
         (direction == Direction::Egress) == (self.record.role == role::SERVER)
     }
 
-    /// New bytes of the segment: how far it moves the newest byte of its direction (RFC 9293, section 3.4:
+    /// New bytes of the segment (its last ones): how far it moves the newest byte of its direction (RFC 9293, section 3.4:
     /// sequence numbers compare modulo 2^32).
     #[inline(always)]
     fn advance(&mut self, segment: &Segment) -> u32 {
@@ -243,36 +302,56 @@ impl FlowState {
             return segment.length;
         }
         let ahead = end.wrapping_sub(*next);
-        // A distance in the upper half of the space is behind: a duplicate or a keep-alive probe.
-        if ahead == 0 || ahead > u32::MAX / 2 {
-            if ahead == 0 && fin == 1 {
-                *next = end.wrapping_add(fin);
-            }
+        if ahead == 0 && fin == 1 {
+            *next = end.wrapping_add(fin);
+        }
+        // A distance in the upper half of the space is behind: a duplicate or a keep-alive probe. A segment
+        // without payload says nothing of the bytes before it, which may still be missing.
+        if segment.length == 0 || ahead == 0 || ahead > u32::MAX / 2 {
             return 0;
         }
         *next = end.wrapping_add(fin);
-        if segment.length == 0 { 0 } else { ahead }
+        ahead
     }
 
     /// Whether this segment without new bytes says that the exchange's newest message may have ended: the
-    /// receiver has it all, and the sender's last segment was the end of a write; or the flow ends.
+    /// receiver has it all, and the sender's last segment was the end of a write; or one side ends the flow,
+    /// which ends the wait for a response too.
     #[inline(always)]
     fn ends(&self, segment: &Segment) -> bool {
         if segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
-            return true;
+            return self.dirty == 1 || self.turn == turn::REQUEST;
         }
-        let acknowledged = segment.direction.opposite();
-        let (next, newest) = match acknowledged {
-            Direction::Ingress => (self.next_ingress, self.record_last(Direction::Ingress)),
-            Direction::Egress => (self.next_egress, self.record_last(Direction::Egress)),
+        self.dirty == 1
+            && self.pushed == 1
+            && self.is_newest(segment.direction.opposite())
+            && self.covers(segment)
+    }
+
+    /// Whether the receiver of the newest message has all of it so far and cannot take more.
+    #[inline(always)]
+    fn stalls(&self, segment: &Segment) -> bool {
+        segment.window == 0
+            && self.record.stalled == 0
+            && segment.flags & (tcp_flag::RST | tcp_flag::SYN) == 0
+            && self.turn != turn::NONE
+            && self.is_newest(segment.direction.opposite())
+            && self.covers(segment)
+    }
+
+    /// Whether the segment acknowledges everything that came from the other side.
+    #[inline(always)]
+    fn covers(&self, segment: &Segment) -> bool {
+        let next = match segment.direction {
+            Direction::Ingress => self.next_egress,
+            Direction::Egress => self.next_ingress,
         };
-        let covers = segment.acknowledgment.wrapping_sub(next) <= u32::MAX / 2;
-        newest && covers && self.pushed == 1
+        segment.acknowledgment.wrapping_sub(next) <= u32::MAX / 2
     }
 
     /// Whether the newest message went in `direction`.
     #[inline(always)]
-    fn record_last(&self, direction: Direction) -> bool {
+    fn is_newest(&self, direction: Direction) -> bool {
         let turn = if self.is_response(direction) { turn::RESPONSE } else { turn::REQUEST };
         self.turn == turn
     }
@@ -280,7 +359,7 @@ impl FlowState {
     #[inline(always)]
     fn mark(&mut self, segment: &Segment) {
         let ingress = segment.direction == Direction::Ingress;
-        if segment.has(tcp_flag::SYN) {
+        if segment.has(tcp_flag::SYN) && !ingress {
             self.record.syns = self.record.syns.saturating_add(1);
         }
         if segment.has(tcp_flag::FIN) {
@@ -290,6 +369,12 @@ impl FlowState {
             self.record.flags |= if ingress { flow_flag::RESET_IN } else { flow_flag::RESET_OUT };
         }
     }
+}
+
+/// Whether a record of this kind stands for its exchange; the others only carry it along.
+#[inline(always)]
+const fn carries_exchange(kind: u8) -> bool {
+    kind == kind::EXCHANGE || kind == kind::CLOSED
 }
 
 #[cfg(test)]

@@ -9,20 +9,21 @@ struct Host {
     state: FlowState,
     emitted: Vec<FlowRecord>,
     now: u64,
+    window: u16,
 }
 
 impl Host {
     fn server() -> Self {
         let mut state = FlowState::zeroed();
         state.established(1, role::SERVER, 1000, 5000);
-        Self { state, emitted: Vec::new(), now: 100 }
+        Self { state, emitted: Vec::new(), now: 100, window: 500 }
     }
 
     fn client() -> Self {
         let mut state = FlowState::zeroed();
         state.connecting(1);
         state.established(2, role::CLIENT, 5000, 1000);
-        Self { state, emitted: Vec::new(), now: 100 }
+        Self { state, emitted: Vec::new(), now: 100, window: 500 }
     }
 
     /// Ten nanoseconds pass per segment.
@@ -33,6 +34,7 @@ impl Host {
             sequence,
             acknowledgment: ack,
             length,
+            window: self.window,
             flags: flags | tcp_flag::ACK,
             direction,
         };
@@ -48,9 +50,9 @@ impl Host {
     }
 
     fn emit(&mut self) {
-        self.state.emitting(kind::EXCHANGE, self.now);
-        self.emitted.push(self.state.record);
-        self.state.emitted();
+        self.state.emitting(kind::EXCHANGE);
+        self.emitted.push(FlowRecord { emitted: self.now, ..self.state.record });
+        self.state.emitted(kind::EXCHANGE, true);
     }
 }
 
@@ -203,6 +205,129 @@ fn a_request_in_the_segment_that_ends_the_handshake_is_known_from_the_response()
     assert_eq!((record.request_first, record.request_last, record.request_bytes), (1, 1, 50));
     assert_eq!(record.flags & flow_flag::UNSOLICITED, 0);
     assert_eq!(host.segment(Ingress, 1050, 20, 5300, PSH).fresh, 20);
+}
+
+#[test]
+fn a_bare_fin_says_nothing_of_the_bytes_before_it() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5300, 0, 1050, FIN);
+    host.segment(Ingress, 5000, 300, 1050, PSH | FIN);
+    assert_eq!(host.state.record.response_bytes, 300);
+    assert_eq!(host.emitted.last().map(|record| record.response_bytes), Some(300));
+}
+
+#[test]
+fn an_acknowledgment_ahead_of_a_lost_request_does_not_hide_it() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1050, 0, 5000, 0);
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    assert_eq!(host.state.record.request_bytes, 50);
+}
+
+#[test]
+fn filling_a_hole_moves_the_end_of_the_message() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 100, 1050, 0);
+    host.segment(Ingress, 5200, 100, 1050, PSH);
+    let late = Segment {
+        time: 500,
+        sequence: 5100,
+        acknowledgment: 1050,
+        length: 100,
+        window: 1,
+        flags: tcp_flag::ACK,
+        direction: Ingress,
+    };
+    assert!(host.state.plan(&late).again);
+    host.state.fill(&late);
+    assert_eq!((host.state.record.response_last, host.state.record.response_bytes), (500, 300));
+}
+
+#[test]
+fn the_wait_for_a_response_ends_with_the_flow() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 0, 1050, 0);
+    assert_eq!(host.emitted.len(), 1, "in flight");
+    host.segment(Egress, 1050, 0, 5000, FIN);
+    assert_eq!(host.emitted.len(), 2, "given up");
+    assert_eq!(host.emitted[1].flags & flow_flag::FIN_OUT, flow_flag::FIN_OUT);
+}
+
+#[test]
+fn an_interim_response_does_not_end_the_request() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.segment(Egress, 5000, 25, 1050, PSH);
+    host.state.interim();
+    host.segment(Ingress, 1050, 1000, 5025, PSH);
+    host.segment(Egress, 5025, 200, 2050, PSH);
+    let record = host.state.record;
+    assert_eq!((record.exchange, record.request_bytes, record.response_bytes), (1, 1050, 200));
+    assert_eq!((record.request_first, record.request_last, record.response_first), (110, 130, 140));
+}
+
+#[test]
+fn a_record_that_the_ring_did_not_take_is_due_again() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.state.emitting(kind::EXCHANGE);
+    host.state.emitted(kind::EXCHANGE, false);
+    assert_eq!((host.state.dirty, host.state.record.updates), (1, 0));
+    host.state.emitting(kind::OPENED);
+    host.state.emitted(kind::OPENED, true);
+    assert_eq!((host.state.dirty, host.state.record.updates), (1, 0), "it only carries the exchange along");
+}
+
+#[test]
+fn what_comes_during_the_copy_is_emitted_again() {
+    let mut host = Host::client();
+    host.segment(Egress, 1000, 50, 5000, PSH);
+    host.segment(Ingress, 5000, 100, 1050, PSH);
+    host.state.emitting(kind::EXCHANGE);
+    host.segment(Ingress, 5100, 100, 1050, PSH);
+    host.state.emitted(kind::EXCHANGE, true);
+    host.segment(Egress, 1050, 0, 5200, 0);
+    assert_eq!(host.emitted.last().map(|record| record.response_bytes), Some(200));
+}
+
+#[test]
+fn a_wrong_guess_of_the_role_is_corrected() {
+    let mut host = Host::server();
+    host.state.record.flags |= flow_flag::JOINED;
+    host.segment(Ingress, 1000, 80, 5000, PSH);
+    host.state.reverse();
+    let record = host.state.record;
+    assert_eq!((record.role, record.response_first, record.response_bytes), (role::CLIENT, 110, 80));
+    assert_eq!((record.request_first, record.flags & flow_flag::UNSOLICITED), (0, flow_flag::UNSOLICITED));
+    host.segment(Egress, 5000, 50, 1080, PSH);
+    assert_eq!((host.state.record.exchange, host.state.record.request_bytes), (2, 50));
+}
+
+#[test]
+fn a_second_connect_on_a_socket_is_another_flow() {
+    let mut host = Host::client();
+    host.state.identified = 1;
+    host.state.record.flags |= flow_flag::RESET_IN;
+    host.state.connecting(900);
+    assert_eq!((host.state.identified, host.state.record.flags, host.state.record.opened), (0, 0, 900));
+}
+
+#[test]
+fn a_closed_window_says_that_more_will_come() {
+    let mut host = Host::server();
+    host.segment(Ingress, 1000, 50, 5000, PSH);
+    host.segment(Egress, 5000, 9000, 1050, PSH);
+    host.window = 0;
+    host.segment(Ingress, 1050, 0, 14000, 0);
+    host.segment(Ingress, 1050, 0, 14000, 0);
+    assert_eq!(host.emitted.iter().map(|record| record.stalled).collect::<Vec<_>>(), [1]);
+    host.window = 500;
+    host.segment(Egress, 14000, 9000, 1050, PSH);
+    host.segment(Ingress, 1050, 0, 23000, 0);
+    assert_eq!(host.emitted.last().map(|record| (record.stalled, record.response_bytes)), Some((0, 18000)));
 }
 
 #[test]

@@ -17,8 +17,10 @@ pub mod kind {
     pub const DATAGRAM: u8 = 5;
     /// Payload of a metadata flow ([`super::PayloadRecord`]).
     pub const PAYLOAD: u8 = 6;
-    /// A packet for `tracer capture` ([`super::PacketRecord`]).
+    /// A packet for `tracer capture` ([`super::PacketHead`]).
     pub const PACKET: u8 = 7;
+    /// The pod resets the flow ([`super::FlowRecord`]); it may have been closed before.
+    pub const RESET: u8 = 8;
 }
 
 /// Who opened the connection.
@@ -90,7 +92,7 @@ pub struct FlowRecord {
     pub request_prefix_length: u8,
     /// Bytes of `response_prefix` in use.
     pub response_prefix_length: u8,
-    /// SYNs sent or seen: more than one is a retransmitted connect.
+    /// SYNs sent: more than one is a retransmitted connect.
     pub syns: u8,
     /// The pod's port.
     pub local_port: u16,
@@ -135,16 +137,13 @@ pub struct FlowRecord {
     pub retransmits: u32,
     /// How often this exchange was emitted before: 0 means that nobody can know it yet.
     pub updates: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 when the receiver of the newest message has closed its window: more of it will come.
+    pub stalled: u32,
     /// First bytes of the request.
     pub request_prefix: [u8; REQUEST_PREFIX],
     /// First bytes of the response.
     pub response_prefix: [u8; RESPONSE_PREFIX],
 }
-
-/// Bytes of a [`FlowRecord`] without its prefixes: what crosses when there are none.
-pub const FLOW_HEAD: usize = size_of::<FlowRecord>() - REQUEST_PREFIX - RESPONSE_PREFIX;
 
 /// A datagram to or from port 53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

@@ -47,6 +47,8 @@ pub struct Segment {
     pub acknowledgment: u32,
     /// Payload bytes.
     pub length: u32,
+    /// The window field, not scaled: only zero or not is read.
+    pub window: u16,
     /// Flag bits, see [`tcp_flag`].
     pub flags: u8,
     /// Which way it went.

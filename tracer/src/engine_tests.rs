@@ -18,8 +18,8 @@ const POD: u64 = 7;
 struct Named;
 
 impl Resolve for Named {
-    fn resolve(&mut self, cgroup: u64) -> Pod {
-        Pod { uid: format!("pod-{cgroup}"), name: None }
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        Resolved { pod: Pod { uid: format!("pod-{cgroup}"), name: None }, known: true }
     }
 }
 
@@ -56,7 +56,7 @@ impl Lab {
     }
 
     fn flow(&mut self, record: &FlowRecord) {
-        self.engine.ingest(Record::Flow(*record), &mut self.seen);
+        self.engine.ingest(Record::Flow(record), &mut self.seen);
     }
 
     /// An exchange of the pod's thread 11, from `from` to `to` ms, on a flow of its own.

@@ -1,6 +1,10 @@
 //! A running trace: source, engine and accounting together. The commands wait, tick and read it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tracer_ebpf::counter::Counter;
 
@@ -18,6 +22,9 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Records taken per tick before time moves on: more than a full ring holds.
 const RECORDS_PER_TICK: usize = 1 << 20;
 
+/// How long the end waits for programs that still run.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// Source, engine and accounting.
 pub struct Session {
     source: LiveSource,
@@ -33,7 +40,8 @@ impl Session {
     /// As [`LiveSource::start`].
     pub fn start(options: &Options) -> Result<Self, live::Error> {
         let source = LiveSource::start(options)?;
-        let root = cgroup::mount_point().unwrap_or_else(|| "/sys/fs/cgroup".into());
+        let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
+        let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
         let engine = Engine::new(CgroupTable::new(root), wall_clock());
         Ok(Self { source, engine, consumed: 0, malformed: 0 })
     }
@@ -60,8 +68,22 @@ impl Session {
     /// Detaches, drains what is left and settles everything.
     pub fn finish(&mut self, observer: &mut dyn Observer) {
         self.source.detach();
-        self.drain(observer);
+        self.drain_rest(observer);
         self.engine.finish(boot_time(), observer);
+    }
+
+    /// A program may still run on another CPU when its link is gone: drains until every record that was counted
+    /// is accounted for, at most for [`LINGER`].
+    fn drain_rest(&mut self, observer: &mut dyn Observer) {
+        let until = Instant::now() + LINGER;
+        loop {
+            self.drain(observer);
+            let over = self.accounting().map_or(true, |accounting| accounting.is_complete());
+            if over || Instant::now() >= until {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn drain(&mut self, observer: &mut dyn Observer) {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use tracer::{
     clock::WallClock,
-    engine::{Engine, FlowEvent, Observer, Resolve},
+    engine::{Engine, FlowEvent, Observer, Resolve, Resolved},
     flow::decode::decode,
     pod::Pod,
     request::{Attribution, Call, Request},
 };
-use tracer_ebpf::record::{DatagramRecord, FLOW_HEAD, FlowRecord, PayloadRecord, kind};
+use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
 
 struct Named;
 
 impl Resolve for Named {
-    fn resolve(&mut self, cgroup: u64) -> Pod {
-        Pod { uid: format!("{}", cgroup % 4), name: None }
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        Resolved { pod: Pod { uid: format!("{}", cgroup % 4), name: None }, known: true }
     }
 }
 
@@ -41,10 +41,10 @@ fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
     for (selector, mut bytes) in input {
         now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);
         let (kind, size) = match selector % 8 {
-            0 => (kind::OPENED, FLOW_HEAD),
+            0 => (kind::OPENED, size_of::<FlowRecord>()),
             1 | 2 => (kind::EXCHANGE, size_of::<FlowRecord>()),
-            3 => (kind::CLOSED, FLOW_HEAD),
-            4 => (kind::CONNECT_FAILED, FLOW_HEAD),
+            3 => (kind::CLOSED, size_of::<FlowRecord>()),
+            4 => (kind::CONNECT_FAILED, size_of::<FlowRecord>()),
             5 | 6 => (kind::DATAGRAM, size_of::<DatagramRecord>()),
             _ => (kind::PAYLOAD, size_of::<PayloadRecord>()),
         };

@@ -14,21 +14,21 @@ fuzz_target!(|input: (bool, Vec<(bool, u32, u32, u16, u8)>)| {
     state.established(1, if server { role::SERVER } else { role::CLIENT }, 1000, 5000);
     for (time, (ingress, sequence, acknowledgment, length, flags)) in (2..).zip(segments) {
         let direction = if ingress { Direction::Ingress } else { Direction::Egress };
-        let segment = Segment { time, sequence, acknowledgment, length: length.into(), flags, direction };
+        let segment = Segment { time, sequence, acknowledgment, length: length.into(), window: u16::from(flags & 0x40 == 0), flags, direction };
         let plan = state.plan(&segment);
         if plan.emit_before {
-            emit(&mut state, time);
+            emit(&mut state);
         }
         state.apply(&segment, &plan);
         if plan.emit_after {
-            emit(&mut state, time);
+            emit(&mut state);
         }
         let record = &state.record;
         assert!(record.request_first <= record.request_last && record.response_first <= record.response_last);
     }
 });
 
-fn emit(state: &mut FlowState, time: u64) {
-    state.emitting(kind::EXCHANGE, time);
-    state.emitted();
+fn emit(state: &mut FlowState) {
+    state.emitting(kind::EXCHANGE);
+    state.emitted(kind::EXCHANGE, true);
 }

@@ -2,49 +2,50 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
+    helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit},
 };
-use tracer_ebpf::{
-    counter::Counter,
-    flow::FlowState,
-    record::{FLOW_HEAD, FlowRecord},
-};
+use tracer_ebpf::{counter::Counter, flow::FlowState, record::FlowRecord};
 
 use super::map::{self, RECORDS};
 
-/// Emits the flow's record as `kind`.
+/// Emits the flow's record as `kind`. Kind and time are written into the ring's copy: the storage may be in
+/// use on another CPU.
 #[inline(always)]
 pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) {
-    state.emitting(kind, time);
-    let record = &raw mut state.record;
-    let prefixes = state.record.request_prefix_length | state.record.response_prefix_length;
-    let flags = wake_flags();
-    // Two calls, so that the size is a constant in each.
-    // SAFETY: `record` points to `FlowRecord` bytes inside the socket's storage.
-    let result = unsafe {
-        if prefixes == 0 {
-            bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), record.cast(), FLOW_HEAD as u64, flags)
-        } else {
-            let size = size_of::<FlowRecord>() as u64;
-            bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), record.cast(), size, flags)
+    state.emitting(kind);
+    let slot = reserve::<FlowRecord>();
+    if !slot.is_null() {
+        // SAFETY: `slot` has room for a record and is aligned to eight bytes; every byte is written.
+        unsafe {
+            core::ptr::copy_nonoverlapping(&raw const state.record, slot, 1);
+            (*slot).kind = kind;
+            (*slot).emitted = time;
+            bpf_ringbuf_submit(slot.cast(), wake_flags(time));
         }
-    };
-    state.emitted();
-    account(result == 0);
+    }
+    state.emitted(kind, !slot.is_null());
 }
 
-/// Counts a record as emitted, and as dropped when the ring did not take it.
+/// Room for a record, or null; counted as emitted, and as dropped when the ring has none.
 #[inline(always)]
-pub(crate) fn account(taken: bool) {
+pub(crate) fn reserve<T>() -> *mut T {
     map::count(Counter::Emitted);
-    if !taken {
+    // SAFETY: the map's address and a constant size; callers check for null.
+    let slot =
+        unsafe { bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<T>() as u64, 0) };
+    if slot.is_null() {
         map::count(Counter::DroppedRingFull);
     }
+    slot.cast()
 }
 
-/// The consumer drains on a timer; it is woken only past the fill level.
+/// The consumer drains on a timer; it is woken only past the fill level. The level is looked at for one record
+/// in sixteen, which the clock's low bits choose.
 #[inline(always)]
-pub(crate) fn wake_flags() -> u64 {
+pub(crate) fn wake_flags(time: u64) -> u64 {
+    if time & 0xf != 0 {
+        return BPF_RB_NO_WAKEUP.into();
+    }
     // SAFETY: the map's address, and a query that only reads its counters.
     let pending =
         unsafe { bpf_ringbuf_query((&raw const RECORDS).cast_mut().cast(), BPF_RB_AVAIL_DATA.into()) };

@@ -23,6 +23,8 @@ use super::{map, output, payload, task};
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const DNS_PORT: u16 = 53;
+/// `SOCK_STREAM` of `linux/net.h`.
+const SOCK_STREAM: u32 = 1;
 
 /// Addresses, ports and where the transport's payload begins.
 pub(crate) struct Headers {
@@ -60,7 +62,7 @@ pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
         UDP => udp(ctx, &network, direction),
         // IPv6 extension headers (RFC 8200, section 4): hop-by-hop, routing, fragment, destination options.
         0 | 43 | 44 | 60 if network.family == 6 => {
-            if matches!(extended(ctx), TCP | UDP) {
+            if extension(ctx) >> 8 == u16::from(TCP) {
                 map::lose(Counter::Unparsed);
             }
             payload::capture(ctx, direction, None);
@@ -88,18 +90,34 @@ fn network(ctx: &SkBuffContext) -> Option<Network> {
     }
     // SAFETY: the first forty bytes lie inside the linear area.
     let protocol = unsafe { *(start.wrapping_add(6) as *const u8) };
+    // Segments of more than 64 KiB carry a jumbo option (RFC 2675) between the headers, on the host only.
+    if protocol == 0 && extension(ctx) == u16::from(TCP) << 8 {
+        return Some(Network { family: 6, protocol: TCP, transport: 48 });
+    }
     Some(Network { family: 6, protocol, transport: 40 })
 }
 
-/// What follows the first IPv6 extension header; 0 when it cannot be read.
+/// What follows the first IPv6 extension header, and in the lower byte the header's length (RFC 8200, section
+/// 4.3: units of eight bytes, the first not counted); all ones when it cannot be read. One number, because the
+/// compiler leaves parts of a missing pair unset, which the verifier rejects.
 #[inline(always)]
-fn extended(ctx: &SkBuffContext) -> u8 {
+fn extension(ctx: &SkBuffContext) -> u16 {
     let at = ctx.data().wrapping_add(40);
-    if at.wrapping_add(1) > ctx.data_end() {
-        return 0;
+    if at.wrapping_add(2) > ctx.data_end() {
+        return u16::MAX;
     }
-    // SAFETY: one byte inside the linear area.
-    unsafe { *(at as *const u8) }
+    // SAFETY: two bytes inside the linear area.
+    u16::from_be_bytes(unsafe { *(at as *const [u8; 2]) })
+}
+
+/// Whether the peer's segment brings the bytes that the socket waits for.
+#[inline(always)]
+fn fills_hole(socket: *mut bpf_sock, segment: &Segment) -> bool {
+    // SAFETY: a full socket, not null; the result is checked for null and only read.
+    unsafe {
+        let tcp = bpf_tcp_sock(socket);
+        !tcp.is_null() && (*tcp).rcv_nxt.wrapping_sub(segment.sequence) < segment.length
+    }
 }
 
 #[inline(always)]
@@ -110,22 +128,29 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         return;
     }
     // SAFETY: the twenty bytes of the TCP header lie inside the linear area.
-    let (sequence, acknowledgment, offset, flags) = unsafe {
+    // The kernel aligns the IP header to four bytes, and both headers are multiples of four long.
+    let (sequence, acknowledgment, offset, flags, window) = unsafe {
         (
-            u32::from_be((start.wrapping_add(4) as *const u32).read_unaligned()),
-            u32::from_be((start.wrapping_add(8) as *const u32).read_unaligned()),
+            u32::from_be((start.wrapping_add(4) as *const u32).read_volatile()),
+            u32::from_be((start.wrapping_add(8) as *const u32).read_volatile()),
             *(start.wrapping_add(12) as *const u8),
             *(start.wrapping_add(13) as *const u8),
+            (start.wrapping_add(14) as *const u16).read_volatile(),
         )
     };
     let payload = (network.transport as u32).wrapping_add(u32::from(offset >> 4).wrapping_mul(4));
     let length = ctx.len().saturating_sub(payload);
-    let mut segment = Segment { time: 0, sequence, acknowledgment, length, flags, direction };
+    let mut segment = Segment { time: 0, sequence, acknowledgment, length, window, flags, direction };
     let Some((socket, state)) = state(ctx, network, start, &segment) else {
         payload::capture(ctx, direction, None);
         return;
     };
     let plan = state.plan(&segment);
+    if plan.again && fills_hole(socket, &segment) {
+        // SAFETY: the helper only reads the clock.
+        segment.time = unsafe { bpf_ktime_get_boot_ns() };
+        state.fill(&segment);
+    }
     if plan.fresh != 0 || plan.emit_after || flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) != 0 {
         // SAFETY: the helper only reads the clock.
         segment.time = unsafe { bpf_ktime_get_boot_ns() };
@@ -150,18 +175,40 @@ fn follow(
     }
     state.apply(segment, plan);
     if plan.begins && segment.direction == Direction::Egress {
-        (state.record.thread, state.record.process) = task::current();
+        sender(state);
     }
-    if state.wants_prefix(plan) {
-        payload::prefix(ctx, state, plan, payload, segment.length);
-    }
-    if plan.fresh != 0 && state.record.flags & flow_flag::METADATA != 0 {
-        payload::metadata(ctx, state, segment, plan, payload);
+    // More new bytes than the segment has: a hole came before it, and its first byte begins nothing.
+    if plan.fresh != 0 && plan.fresh <= segment.length {
+        let skipped = segment.length.wrapping_sub(plan.fresh);
+        let fresh = payload::Fresh { offset: payload.wrapping_add(skipped), length: plan.fresh };
+        if state.wants_prefix(plan) {
+            payload::prefix(ctx, state, plan, &fresh);
+        }
+        if state.record.flags & flow_flag::METADATA != 0 {
+            payload::metadata(ctx, state, segment.direction, plan, &fresh);
+        }
     }
     if plan.emit_after {
         read_tcp_sock(socket, state);
         output::emit_flow(state, kind::EXCHANGE, segment.time);
     }
+    // A socket that aborts is closed before its reset leaves: the record of the close does not know.
+    if segment.direction == Direction::Egress && segment.has(tcp_flag::RST) {
+        output::emit_flow(state, kind::RESET, segment.time);
+    }
+}
+
+/// Notes who sends the message: the current task, unless it is not the one that sent before. Then a delayed
+/// segment left in somebody else's time, and nobody is named.
+#[inline(always)]
+fn sender(state: &mut FlowState) {
+    let (thread, process) = task::current();
+    if state.owner == 0 {
+        state.owner = process;
+    }
+    let known = process == state.owner;
+    state.record.thread = if known { thread } else { 0 };
+    state.record.process = if known { process } else { 0 };
 }
 
 /// The socket's state, identified; `None` for segments without a flow of ours: listeners, request sockets.
@@ -187,9 +234,11 @@ fn state<'a>(
     let state = if let Some(state) = known {
         state
     } else {
-        // A listener's socket is not a flow; and a flow without data yet is left to its handshake's callback.
+        // A listener's socket is not a flow, nor is a raw one that sees every packet; and a flow without data
+        // yet is left to its handshake's callback.
         // SAFETY: a full socket, not null.
-        if unsafe { (*socket).state } == BPF_TCP_LISTEN || segment.length == 0 {
+        let (socket_state, socket_type) = unsafe { ((*socket).state, (*socket).type_) };
+        if socket_state == BPF_TCP_LISTEN || socket_type != SOCK_STREAM || segment.length == 0 {
             return None;
         }
         map::flow_or_new(socket)?
@@ -314,7 +363,9 @@ fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
             u16::from_be((start.wrapping_add(2) as *const u16).read_unaligned()),
         )
     };
-    if (source == DNS_PORT || destination == DNS_PORT)
+    // Only a client's: the lookups of others are not this pod's time.
+    let server = if direction == Direction::Egress { destination } else { source };
+    if server == DNS_PORT
         && let Some(headers) = addresses(ctx, network, start, direction, payload)
     {
         payload::datagram(ctx, &headers, direction);

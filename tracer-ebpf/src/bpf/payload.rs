@@ -14,17 +14,25 @@ use tracer_ebpf::{
     flow::{FlowState, Plan},
     record::{
         DATAGRAM_PREFIX, DatagramRecord, PACKET_SIZES, PAYLOAD_LIMIT, PAYLOAD_PREFIX, PacketHead,
-        PayloadRecord, REQUEST_PREFIX, RESPONSE_PREFIX, kind, protocol,
+        PayloadRecord, REQUEST_PREFIX, RESPONSE_PREFIX, flow_flag, kind, protocol,
     },
-    segment::{Direction, Segment},
+    segment::Direction,
 };
 
 use super::{
-    map::{self, PACKETS, RECORDS},
+    map::{self, PACKETS},
     output,
     packet::Headers,
     task,
 };
+
+/// Where the new bytes of a segment lie: not those that were counted before.
+pub(crate) struct Fresh {
+    /// From the IP header.
+    pub(crate) offset: u32,
+    /// Bytes.
+    pub(crate) length: u32,
+}
 
 /// Copies `length` bytes, at least one and at most the power of two `N`, in the form that the verifiers of 5.10
 /// to 6.18 accept: they know the bounds of a masked value, and lose those of a compared one.
@@ -44,26 +52,51 @@ fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u
 
 /// Reads the first bytes of a message, and learns from the flow's first one whether it speaks HTTP/1.
 #[inline(always)]
-pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, offset: u32, length: u32) {
+pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, fresh: &Fresh) {
     let record = &mut state.record;
     let first = if plan.response {
         let to = record.response_prefix.as_mut_ptr();
-        record.response_prefix_length = load::<RESPONSE_PREFIX>(ctx, offset, to, length) as u8;
+        record.response_prefix_length = load::<RESPONSE_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
         let [a, b, c, d, ..] = record.response_prefix;
         [a, b, c, d]
     } else {
         let to = record.request_prefix.as_mut_ptr();
-        record.request_prefix_length = load::<REQUEST_PREFIX>(ctx, offset, to, length) as u8;
+        record.request_prefix_length = load::<REQUEST_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
         let [a, b, c, d, ..] = record.request_prefix;
         [a, b, c, d]
     };
     if record.protocol == protocol::UNKNOWN {
-        record.protocol = if is_http1(first) { protocol::HTTP1 } else { protocol::OPAQUE };
-        if record.protocol == protocol::OPAQUE {
-            record.request_prefix_length = 0;
-            record.response_prefix_length = 0;
-        }
+        learn(state, plan, first);
+    } else if plan.response && is_interim(&state.record.response_prefix) {
+        state.interim();
     }
+}
+
+/// What a flow speaks, from the first bytes of its first message. Those of a joined flow may be from the middle
+/// of one: there only a start line tells, and whose it is tells the role too.
+#[inline(always)]
+fn learn(state: &mut FlowState, plan: &Plan, first: [u8; 4]) {
+    let joined = state.record.flags & flow_flag::JOINED != 0;
+    if is_http1(first) {
+        state.record.protocol = protocol::HTTP1;
+        if joined && plan.response != (&first == b"HTTP") {
+            state.reverse();
+        }
+        return;
+    }
+    state.record.request_prefix_length = 0;
+    state.record.response_prefix_length = 0;
+    if !joined {
+        state.record.protocol = protocol::OPAQUE;
+    }
+}
+
+/// Whether a response is `HTTP/1.1 1xx`, which the final one follows. 101 is final: the protocol changes.
+#[inline(always)]
+fn is_interim(response: &[u8; RESPONSE_PREFIX]) -> bool {
+    let [.., space, hundreds, tens, ones, _, _, _, _] = *response;
+    let [h, t, ..] = *response;
+    h == b'H' && t == b'T' && space == b' ' && hundreds == b'1' && !(tens == b'0' && ones == b'1')
 }
 
 /// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
@@ -74,31 +107,34 @@ fn is_http1(first: [u8; 4]) -> bool {
 
 /// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.
 #[inline(always)]
-pub(crate) fn metadata(ctx: &SkBuffContext, state: &FlowState, segment: &Segment, plan: &Plan, offset: u32) {
+pub(crate) fn metadata(
+    ctx: &SkBuffContext,
+    state: &FlowState,
+    direction: Direction,
+    plan: &Plan,
+    fresh: &Fresh,
+) {
     let bytes = if plan.response { state.record.response_bytes } else { state.record.request_bytes };
-    let before = bytes.saturating_sub(u64::from(plan.fresh));
+    let before = bytes.saturating_sub(u64::from(fresh.length));
     if before >= u64::from(PAYLOAD_LIMIT) {
         return;
     }
     // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
     // payload as many bytes as `payload_length` says.
     unsafe {
-        let record =
-            bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<PayloadRecord>() as u64, 0)
-                .cast::<PayloadRecord>();
-        output::account(!record.is_null());
+        let record = output::reserve::<PayloadRecord>();
         if record.is_null() {
             return;
         }
         (*record).kind = kind::PAYLOAD;
-        (*record).direction = segment.direction as u8;
+        (*record).direction = direction as u8;
         (*record).reserved = [0; 2];
         (*record).exchange = state.record.exchange;
         (*record).flow = state.record.flow;
         (*record).offset = before as u32;
         (*record).payload_length =
-            load::<PAYLOAD_PREFIX>(ctx, offset, (&raw mut (*record).payload).cast(), segment.length);
-        bpf_ringbuf_submit(record.cast(), output::wake_flags());
+            load::<PAYLOAD_PREFIX>(ctx, fresh.offset, (&raw mut (*record).payload).cast(), fresh.length);
+        bpf_ringbuf_submit(record.cast(), BPF_RB_NO_WAKEUP.into());
     }
 }
 
@@ -110,13 +146,7 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
     // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
     // payload as many bytes as `payload_length` says.
     unsafe {
-        let record = bpf_ringbuf_reserve(
-            (&raw const RECORDS).cast_mut().cast(),
-            size_of::<DatagramRecord>() as u64,
-            0,
-        )
-        .cast::<DatagramRecord>();
-        output::account(!record.is_null());
+        let record = output::reserve::<DatagramRecord>();
         if record.is_null() {
             return;
         }
@@ -129,13 +159,14 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
         (*record).thread = thread;
         (*record).process = process;
         (*record).cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
-        (*record).time = bpf_ktime_get_boot_ns();
+        let time = bpf_ktime_get_boot_ns();
+        (*record).time = time;
         (*record).local = headers.local;
         (*record).remote = headers.remote;
         (*record).length = length;
         (*record).payload_length =
             load_datagram(ctx, headers.payload, (&raw mut (*record).payload).cast(), length);
-        bpf_ringbuf_submit(record.cast(), output::wake_flags());
+        bpf_ringbuf_submit(record.cast(), output::wake_flags(time));
     }
 }
 

@@ -35,7 +35,8 @@ fn connecting(ctx: &SockOpsContext) {
     if let Some(state) = map::flow_or_new(socket) {
         // SAFETY: the helper only reads the clock.
         state.connecting(unsafe { bpf_ktime_get_boot_ns() });
-        (state.record.thread, state.record.process) = task::current();
+        let (thread, process) = task::current();
+        (state.record.thread, state.record.process, state.owner) = (thread, process, process);
     }
 }
 

@@ -23,6 +23,7 @@ impl<R: Resolve> Engine<R> {
         match record.kind {
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
+            kind::RESET => self.event(record, FlowEvent::Reset { by_pod: true }, observer),
             _ => {
                 self.exchange(record, true);
                 self.closed(record, observer);
@@ -110,11 +111,13 @@ impl<R: Resolve> Engine<R> {
         if record.flags & flow_flag::METADATA != 0 {
             self.metadata.remove(record.flow);
         }
-        let event = FlowEvent::Closed {
-            reset_by_peer: record.flags & flow_flag::RESET_IN != 0,
-            reset_by_pod: record.flags & flow_flag::RESET_OUT != 0,
-            srtt_us: record.srtt_us,
-        };
+        if record.flags & flow_flag::RESET_IN != 0 {
+            self.event(record, FlowEvent::Reset { by_pod: false }, observer);
+        }
+        self.event(record, FlowEvent::Closed { srtt_us: record.srtt_us }, observer);
+    }
+
+    fn event(&mut self, record: &FlowRecord, event: FlowEvent, observer: &mut dyn Observer) {
         if let Some(pod) = self.pod(record.cgroup) {
             observer.flow(&pod.pod, event);
         }

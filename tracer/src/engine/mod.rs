@@ -25,10 +25,19 @@ pub const POD_LIMIT: usize = 4096;
 /// UID of the pod that takes what is beyond [`POD_LIMIT`].
 pub const OVERFLOW_POD: &str = "~other";
 
+/// The answer of a [`Resolve`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The pod; one of its own for an unknown cgroup.
+    pub pod: Pod,
+    /// Whether the cgroup was found. One that was not is asked for again.
+    pub known: bool,
+}
+
 /// Tells which pod a cgroup belongs to.
 pub trait Resolve {
-    /// The pod of a cgroup v2 id. Never fails: an unknown id is a pod of its own.
-    fn resolve(&mut self, cgroup: u64) -> Pod;
+    /// The pod of a cgroup v2 id.
+    fn resolve(&mut self, cgroup: u64) -> Resolved;
 }
 
 /// What happened to a flow.
@@ -43,12 +52,13 @@ pub enum FlowEvent {
         /// From the first SYN, nanoseconds.
         nanoseconds: u64,
     },
+    /// One side reset the flow.
+    Reset {
+        /// The pod did; else its peer.
+        by_pod: bool,
+    },
     /// The flow is closed.
     Closed {
-        /// The peer sent RST.
-        reset_by_peer: bool,
-        /// The pod sent RST.
-        reset_by_pod: bool,
         /// Smoothed round-trip time, microseconds.
         srtt_us: u32,
     },
@@ -111,7 +121,7 @@ impl<R: Resolve> Engine<R> {
     /// Takes one record.
     pub fn ingest(&mut self, record: Record<'_>, observer: &mut dyn Observer) {
         match record {
-            Record::Flow(record) => self.flow(&record, observer),
+            Record::Flow(record) => self.flow(record, observer),
             Record::Datagram(record) => self.datagram(record),
             Record::Payload(record) => self.metadata.ingest(record),
         }
@@ -181,7 +191,7 @@ impl<R: Resolve> Engine<R> {
     }
 
     fn add_pod(&mut self, cgroup: u64) -> usize {
-        let mut pod = self.resolver.resolve(cgroup);
+        let Resolved { mut pod, known } = self.resolver.resolve(cgroup);
         if self.pods.len() >= POD_LIMIT && !self.by_uid.contains_key(&pod.uid) {
             pod = Pod { uid: OVERFLOW_POD.to_owned(), name: None };
         }
@@ -193,7 +203,9 @@ impl<R: Resolve> Engine<R> {
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();
         }
-        self.by_cgroup.insert(cgroup, at);
+        if known {
+            self.by_cgroup.insert(cgroup, at);
+        }
         at
     }
 

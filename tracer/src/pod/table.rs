@@ -5,26 +5,31 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::{Pod, cgroup::pod_uid};
-use crate::engine::Resolve;
+use crate::engine::{Resolve, Resolved};
 
 /// Directories read in one walk: far more than a node has, so that a strange tree cannot hold us up.
 const WALK_LIMIT: usize = 100_000;
+
+/// Time between walks, at least: an id that is not in the tree must not cost a walk per record.
+const REST: Duration = Duration::from_millis(100);
 
 /// Resolves cgroup ids by walking the tree; the id of a cgroup is the inode of its directory.
 #[derive(Debug)]
 pub struct CgroupTable {
     root: PathBuf,
     paths: HashMap<u64, String>,
+    walked: Option<Instant>,
 }
 
 impl CgroupTable {
     /// A table of the hierarchy mounted at `root`, read when first needed.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, paths: HashMap::new() }
+        Self { root, paths: HashMap::new(), walked: None }
     }
 
     fn walk(&mut self) {
@@ -56,14 +61,17 @@ fn children(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Resolve for CgroupTable {
-    fn resolve(&mut self, cgroup: u64) -> Pod {
-        if !self.paths.contains_key(&cgroup) {
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        let rested = self.walked.is_none_or(|walked| walked.elapsed() >= REST);
+        if !self.paths.contains_key(&cgroup) && rested {
             self.walk();
+            self.walked = Some(Instant::now());
         }
-        let uid = match self.paths.get(&cgroup) {
+        let path = self.paths.get(&cgroup);
+        let uid = match path {
             Some(path) => pod_uid(path).unwrap_or_else(|| path.clone()),
             None => format!("cgroup:{cgroup}"),
         };
-        Pod { uid, name: None }
+        Resolved { pod: Pod { uid, name: None }, known: path.is_some() }
     }
 }

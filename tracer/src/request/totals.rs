@@ -55,6 +55,12 @@ pub struct Accounting {
 }
 
 impl Accounting {
+    /// Whether every record that was emitted is consumed or dropped.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.emitted == self.consumed + self.dropped.values().sum::<u64>()
+    }
+
     /// Whether something is missing from the numbers.
     #[must_use]
     pub fn is_partial(&self) -> bool {

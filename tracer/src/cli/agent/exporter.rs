@@ -57,14 +57,10 @@ impl Observer for Exporter {
                 };
                 self.metrics.tcp_connect(pod, result, nanoseconds);
             }
-            FlowEvent::Closed { reset_by_peer, reset_by_pod, srtt_us } => {
-                if reset_by_peer {
-                    self.metrics.tcp_reset(pod, ResetBy::Peer);
-                } else if reset_by_pod {
-                    self.metrics.tcp_reset(pod, ResetBy::Pod);
-                }
-                self.metrics.tcp_round_trip(pod, srtt_us);
+            FlowEvent::Reset { by_pod } => {
+                self.metrics.tcp_reset(pod, if by_pod { ResetBy::Pod } else { ResetBy::Peer });
             }
+            FlowEvent::Closed { srtt_us } => self.metrics.tcp_round_trip(pod, srtt_us),
             FlowEvent::Retransmits(segments) => self.metrics.tcp_retransmits(pod, segments),
         }
     }

@@ -11,22 +11,47 @@ use super::Error;
 /// Where cgroup2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on a hybrid node.
 #[must_use]
 pub fn mount_point() -> Option<PathBuf> {
-    mount_point_in(&fs::read_to_string("/proc/self/mounts").ok()?)
+    mount_points(&fs::read_to_string("/proc/self/mounts").ok()?).next()
 }
 
-fn mount_point_in(mounts: &str) -> Option<PathBuf> {
-    let fields = |line: &str| {
+/// The cgroup2 mount that holds `path`. A container sees two: its own, which shows a part of the tree as the
+/// whole, and the node's, mounted elsewhere.
+#[must_use]
+pub fn mount_point_of(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mount_points(&mounts)
+        .filter(|mount| path.starts_with(mount))
+        .max_by_key(|mount| mount.components().count())
+}
+
+/// Mount points of cgroup2 in the order of `/proc/self/mounts`.
+fn mount_points(mounts: &str) -> impl Iterator<Item = PathBuf> {
+    mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ');
-        let (mount, kind) = (fields.nth(1)?.to_owned(), fields.next()?.to_owned());
-        Some((mount, kind))
-    };
-    let mount = mounts.lines().filter_map(fields).find(|(_, kind)| kind == "cgroup2")?.0;
-    Some(PathBuf::from(mount))
+        let (mount, kind) = (fields.nth(1)?, fields.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(mount))
+    })
+}
+
+/// The directories without those that others contain: the programs would run twice there.
+#[must_use]
+pub fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    let mut kept: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let mut sorted: Vec<(PathBuf, PathBuf)> = paths.iter().map(|path| (real(path), path.clone())).collect();
+    sorted.sort();
+    for (real, given) in sorted {
+        if !kept.iter().any(|(outer, _)| real.starts_with(outer)) {
+            kept.push((real, given));
+        }
+    }
+    kept.into_iter().map(|(_, given)| given).collect()
 }
 
 /// Opens the directories to trace, and checks that each is a cgroup v2.
 pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, Error> {
-    paths.iter().map(|path| Ok((path.clone(), open(path)?))).collect()
+    outermost(paths).into_iter().map(|path| open(&path).map(|file| (path, file))).collect()
 }
 
 fn open(path: &Path) -> Result<File, Error> {
@@ -68,8 +93,14 @@ mod tests {
     fn finds_the_mount_of_a_hybrid_node() {
         let mounts =
             "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(mount_point_in(mounts), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        assert_eq!(mount_point_in("proc /proc proc rw 0 0\n"), None);
+        assert_eq!(mount_points(mounts).next(), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        assert_eq!(mount_points("proc /proc proc rw 0 0\n").next(), None);
+    }
+
+    #[test]
+    fn directories_inside_others_are_traced_once() {
+        let paths = ["/a/b", "/a", "/c", "/a", "/ab"].map(PathBuf::from);
+        assert_eq!(outermost(&paths), ["/a", "/ab", "/c"].map(PathBuf::from));
     }
 
     #[test]

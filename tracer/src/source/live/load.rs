@@ -22,8 +22,8 @@ pub(super) fn load(options: &Options) -> Result<(Ebpf, ThreadSource), Error> {
         match load_with(options, source) {
             Ok(ebpf) => return Ok((ebpf, source)),
             Err(error @ Error::Permission(_)) => return Err(error),
-            // The first failure is the telling one when none of them loads.
-            Err(error) => failure = failure.or(Some(error)),
+            // The last way asks least of the kernel: what it fails for is the cause.
+            Err(error) => failure = Some(error),
         }
     }
     Err(failure.unwrap_or_else(|| Error::Load("no way to load was left".to_owned())))
