@@ -113,3 +113,6 @@ impl Differences {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
