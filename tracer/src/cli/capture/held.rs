@@ -6,10 +6,10 @@ use bytemuck::pod_read_unaligned;
 use etherparse::{SlicedPacket, TransportSlice};
 use tracer_ebpf::record::PacketHead;
 
-use crate::request::pod::{PATIENCE, SETTLE};
+use crate::request::pod::SETTLE;
 
 /// How long a packet waits: until every request that it may belong to has settled.
-const HOLD: u64 = SETTLE + PATIENCE;
+const HOLD: u64 = SETTLE;
 /// Bytes that wait at most; beyond it the oldest packets go without waiting.
 const BYTES_LIMIT: usize = 64 << 20;
 /// How far from a message's time its packet can lie: the two are stamped in one run of a hook.
