@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracer_ebpf::counter::Counter;
 
 use crate::{
-    engine::{Engine, Observer, Oddities},
+    engine::{Engine, Observer},
     finding::Finding,
     flow::decode::decode,
     pod::{Pod, table::CgroupTable},
@@ -89,7 +89,8 @@ impl Session {
             ("unparsed", count(Counter::Unparsed)?),
             ("malformed", self.malformed),
         ];
-        Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into() })
+        let oddities = self.engine.oddities().named().into();
+        Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into(), oddities })
     }
 
     /// Sums, findings and accounting.
@@ -111,9 +112,9 @@ impl Session {
         self.engine.resolve(cgroup)
     }
 
-    /// What was seen and could not be used.
+    /// Not later than the start of any request or call that may still settle.
     #[must_use]
-    pub fn oddities(&self) -> Oddities {
-        self.engine.oddities()
+    pub fn oldest_unsettled(&self) -> Option<u64> {
+        self.engine.oldest_unsettled(boot_time())
     }
 }

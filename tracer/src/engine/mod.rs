@@ -17,7 +17,10 @@ use crate::{
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
-    request::{Attribution, Call, Request, Thread, totals::PodSummary},
+    request::{
+        Attribution, Call, Request, Thread,
+        totals::{ABANDONED, PodSummary},
+    },
 };
 
 /// Pods kept; records of further ones count to [`OVERFLOW_POD`].
@@ -73,12 +76,29 @@ pub struct Oddities {
     pub late: u64,
     /// Requests in flight that were given up at the cap.
     pub abandoned: u64,
+    /// Requests that were never answered.
+    pub unanswered: u64,
     /// Exchanges in which the server spoke first.
     pub unsolicited: u64,
     /// Datagrams on port 53 that are not DNS.
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+}
+
+impl Oddities {
+    /// Each with its name in outputs.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("late", self.late),
+            (ABANDONED, self.abandoned),
+            ("unanswered", self.unanswered),
+            ("unsolicited", self.unsolicited),
+            ("malformed_dns", self.malformed_dns),
+            ("unmatched_dns", self.unmatched_dns),
+        ]
+    }
 }
 
 /// The core.
@@ -155,6 +175,12 @@ impl<R: Resolve> Engine<R> {
         Arc::clone(&self.pods[at].pod)
     }
 
+    /// Not later than the start of any request or call that may still settle.
+    #[must_use]
+    pub fn oldest_unsettled(&self, now: u64) -> Option<u64> {
+        self.pods.iter().filter_map(|pod| pod.tracker.oldest_unsettled(now)).min()
+    }
+
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
@@ -162,6 +188,7 @@ impl<R: Resolve> Engine<R> {
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;
+            all.unanswered += pod.tracker.unanswered;
             all.unmatched_dns += pod.lookups.unmatched;
         }
         all
