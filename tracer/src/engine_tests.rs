@@ -217,6 +217,8 @@ fn a_request_that_is_never_answered_ends_with_its_flow_and_is_marked() {
     lab.finish(1000);
     let [request] = &lab.seen.requests[..] else { panic!("{:?}", lab.seen.requests) };
     assert_eq!((request.total(), request.marks.names().collect::<Vec<_>>()), (40 * MS, vec!["unanswered"]));
+    assert_eq!(lab.engine.oddities().unanswered, 1);
+    assert!(lab.engine.summary(1000 * MS).is_empty(), "it enters no sum");
 }
 
 #[test]
@@ -224,12 +226,14 @@ fn the_close_of_a_flow_does_not_repeat_its_last_exchange() {
     let mut lab = Lab::new();
     let mut record = lab.exchange(role::SERVER, 10, 20, "GET /", "HTTP/1.1 200 OK");
     lab.flow(&record);
-    lab.engine.advance(2 * SECOND, &mut lab.seen);
+    assert_eq!(lab.engine.oldest_unsettled(SECOND), Some(10 * MS));
+    lab.engine.advance(3 * SECOND, &mut lab.seen);
+    assert_eq!(lab.engine.oldest_unsettled(3 * SECOND), None);
     record.kind = kind::CLOSED;
     record.updates = 1;
-    record.emitted = 3 * SECOND;
+    record.emitted = 4 * SECOND;
     lab.flow(&record);
-    lab.finish(4000);
+    lab.finish(5000);
     assert_eq!(lab.seen.requests.len(), 1);
     assert_eq!(lab.engine.oddities().late, 0);
 }

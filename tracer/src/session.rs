@@ -9,7 +9,7 @@ use std::{
 use tracer_ebpf::counter::Counter;
 
 use crate::{
-    engine::{Engine, Observer, Oddities},
+    engine::{Engine, Observer},
     finding::{Finding, Period},
     flow::decode::decode,
     pod::{Pod, table::CgroupTable},
@@ -111,7 +111,8 @@ impl Session {
             ("unparsed", count(Counter::Unparsed)?),
             ("malformed", self.malformed),
         ];
-        Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into() })
+        let oddities = self.engine.oddities().named().into();
+        Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into(), oddities })
     }
 
     /// Sums, findings and accounting.
@@ -133,9 +134,9 @@ impl Session {
         self.engine.resolve(cgroup)
     }
 
-    /// What was seen and could not be used.
+    /// Not later than the start of any request or call that may still settle.
     #[must_use]
-    pub fn oddities(&self) -> Oddities {
-        self.engine.oddities()
+    pub fn oldest_unsettled(&self) -> Option<u64> {
+        self.engine.oldest_unsettled(boot_time())
     }
 }

@@ -1,6 +1,12 @@
 //! `tracer doctor`: what this node supports and what is missing.
 
-use std::{fmt::Write as _, fs, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
@@ -44,12 +50,18 @@ struct Check {
 pub(super) fn run(args: &Args) -> ExitCode {
     let (cgroups, targets) = target_cgroups(&args.target);
     let checks = [kernel(), jit(), cgroup2(), cgroups, programs(args, &targets), statistics()];
-    match args.output {
-        Output::Table => print!("{}", table(&checks)),
-        Output::Json => println!("{:#}", serde_json::json!({ "checks": checks })),
-    }
+    // Who reads may have seen enough; the exit code says the rest.
+    let _ = print(&checks, args.output, &mut io::stdout().lock());
     let broken = checks.iter().any(|check| check.verdict == Verdict::Missing);
     if broken { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS }
+}
+
+fn print(checks: &[Check], output: Output, to: &mut impl Write) -> io::Result<()> {
+    match output {
+        Output::Table => write!(to, "{}", table(checks))?,
+        Output::Json => writeln!(to, "{:#}", serde_json::json!({ "checks": checks }))?,
+    }
+    to.flush()
 }
 
 fn table(checks: &[Check]) -> String {
@@ -140,4 +152,19 @@ fn statistics() -> Check {
         "not counted; kernel.bpf_stats_enabled=1 turns tracer_bpf_program_* on"
     };
     Check { name: "run-time statistics", verdict: Verdict::Ok, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_an_error_and_no_panic() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        drop(reader);
+        for output in [Output::Table, Output::Json] {
+            let error = print(&[jit()], output, &mut writer).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     export::{json, table, waterfall},
     finding::Period,
     pod::Pod,
-    request::{Attribution, Call, Request, totals::Summary},
+    request::{Attribution, Call, Marks, Request, totals::Summary},
     session::TICK,
     source::live::wall_clock,
 };
@@ -84,6 +84,9 @@ impl Collector {
     }
 
     fn keep_if_slow(&mut self, request: &Request) {
+        if request.marks.has(Marks::UNANSWERED) {
+            return;
+        }
         let full = self.slowest.len() >= self.keep;
         if self.keep == 0 || full && self.slowest.last().is_some_and(|last| last.total() >= request.total()) {
             return;

@@ -17,7 +17,10 @@ use crate::{
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
-    request::{Attribution, Call, Request, Thread, totals::PodSummary},
+    request::{
+        Attribution, Call, Request, Thread,
+        totals::{ABANDONED, PodSummary},
+    },
 };
 
 /// Pods kept; records of further ones count to [`OVERFLOW_POD`].
@@ -83,6 +86,8 @@ pub struct Oddities {
     pub late: u64,
     /// Requests in flight that were given up at the cap.
     pub abandoned: u64,
+    /// Requests that were never answered.
+    pub unanswered: u64,
     /// Exchanges in which the server spoke first.
     pub unsolicited: u64,
     /// Records of flows that were never identified.
@@ -91,6 +96,21 @@ pub struct Oddities {
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+}
+
+impl Oddities {
+    /// Each with its name in outputs.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("late", self.late),
+            (ABANDONED, self.abandoned),
+            ("unanswered", self.unanswered),
+            ("unsolicited", self.unsolicited),
+            ("malformed_dns", self.malformed_dns),
+            ("unmatched_dns", self.unmatched_dns),
+        ]
+    }
 }
 
 /// The core.
@@ -169,6 +189,12 @@ impl<R: Resolve> Engine<R> {
         Arc::clone(&self.pods[at].pod)
     }
 
+    /// Not later than the start of any request or call that may still settle.
+    #[must_use]
+    pub fn oldest_unsettled(&self, now: u64) -> Option<u64> {
+        self.pods.iter().filter_map(|pod| pod.tracker.oldest_unsettled(now)).min()
+    }
+
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
@@ -176,6 +202,7 @@ impl<R: Resolve> Engine<R> {
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;
+            all.unanswered += pod.tracker.unanswered;
             all.unmatched_dns += pod.lookups.unmatched;
         }
         all

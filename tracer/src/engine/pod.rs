@@ -8,7 +8,7 @@ use crate::{
     pod::Pod,
     proto::lookup::{Datagram, Lookups, Report},
     request::{
-        Call, CallKind, What,
+        Call, CallKind, Marks, What,
         pod::{Key, PodTracker, Settled},
         totals::{PodSummary, Totals},
     },
@@ -54,7 +54,7 @@ impl PodState {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
-        self.tracker.finish(pod, &mut |settled| settle(pod, totals, watch, observer, settled));
+        self.tracker.finish(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
     }
 
     pub(super) fn summary(&self, now: u64) -> PodSummary {
@@ -94,8 +94,11 @@ fn settle(
 ) {
     match settled {
         Settled::Request(request) => {
-            totals.add_request(request);
-            watch.request(request);
+            // One that was never answered has no stages to add: it is counted by the tracker.
+            if !request.marks.has(Marks::UNANSWERED) {
+                totals.add_request(request);
+                watch.request(request);
+            }
             observer.request(request);
         }
         Settled::Call(call, attribution) => {

@@ -184,6 +184,11 @@ pub(super) fn summary() -> Summary {
     }
     Summary {
         pods: vec![PodSummary { pod: pod(), totals, findings: vec![finding()] }],
-        accounting: Accounting { emitted: 40, consumed: 40, dropped: BTreeMap::from([("ring-full", 0)]) },
+        accounting: Accounting {
+            emitted: 40,
+            consumed: 40,
+            dropped: BTreeMap::from([("ring-full", 0)]),
+            oddities: BTreeMap::from([("late", 0)]),
+        },
     }
 }

@@ -26,6 +26,7 @@ pub fn summary(summary: &Summary) -> Json {
             "emitted": accounting.emitted,
             "consumed": accounting.consumed,
             "dropped": accounting.dropped,
+            "oddities": accounting.oddities,
         },
         "partial": accounting.is_partial(),
     })

@@ -35,7 +35,7 @@ fn the_summary_has_the_documented_shape() {
                     "remedy": fixture::finding().remedy,
                 }],
             }],
-            "accounting": { "emitted": 40, "consumed": 40, "dropped": { "ring-full": 0 } },
+            "accounting": { "emitted": 40, "consumed": 40, "dropped": { "ring-full": 0 }, "oddities": { "late": 0 } },
             "partial": false,
         })
     );
@@ -54,6 +54,16 @@ fn a_loss_makes_the_summary_partial() {
     let mut given = fixture::summary();
     given.accounting.dropped.insert("ring-full", 3);
     assert_eq!(summary(&given)["partial"], true);
+}
+
+#[test]
+fn of_the_oddities_only_abandoned_requests_make_a_summary_partial() {
+    let mut given = fixture::summary();
+    given.accounting.oddities.insert("unanswered", 5);
+    assert_eq!(summary(&given)["partial"], false);
+    given.accounting.oddities.insert("abandoned", 3);
+    assert_eq!(summary(&given)["partial"], true);
+    assert_eq!(summary(&given)["accounting"]["oddities"]["unanswered"], 5);
 }
 
 #[test]

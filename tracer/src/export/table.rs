@@ -1,13 +1,13 @@
 //! The breakdown per pod as text.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::text;
 use crate::{
     finding::Finding,
     request::{
         Attribution, CallKind, Stages,
-        totals::{Accounting, PodSummary, Summary, Totals},
+        totals::{ABANDONED, Accounting, PodSummary, Summary, Totals},
     },
 };
 
@@ -119,12 +119,23 @@ fn write_accounting(table: &mut String, accounting: &Accounting) {
         "events: {} emitted = {} consumed + {dropped} dropped",
         accounting.emitted, accounting.consumed
     );
-    if accounting.is_partial() {
-        let reasons = accounting.dropped.iter().filter(|(_, lost)| **lost > 0);
-        let reasons: Vec<_> = reasons.map(|(reason, lost)| format!("{reason} {lost}")).collect();
-        let _ =
-            writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({})", reasons.join(", "));
+    if accounting.oddities.values().any(|n| *n > 0) {
+        let _ = writeln!(table, "oddities: {}", non_zero(&accounting.oddities));
     }
+    if dropped > 0 {
+        let reasons = non_zero(&accounting.dropped);
+        let _ = writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({reasons})");
+    }
+    let abandoned = accounting.oddities.get(ABANDONED).copied().unwrap_or(0);
+    if abandoned > 0 {
+        let requests = text::count(abandoned, "request that was", "requests that were");
+        let _ = writeln!(table, "PARTIAL: the numbers above miss {requests} given up in flight");
+    }
+}
+
+fn non_zero(counts: &BTreeMap<&'static str, u64>) -> String {
+    let counts = counts.iter().filter(|(_, count)| **count > 0);
+    counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -45,6 +45,18 @@ fn says_clearly_when_it_is_partial() {
 }
 
 #[test]
+fn shows_oddities_and_what_was_given_up() {
+    let mut summary = fixture::summary();
+    summary.accounting.oddities.extend([("unanswered", 2), ("late", 0)]);
+    assert!(breakdown(&summary).ends_with("+ 0 dropped\noddities: unanswered 2\n"));
+    summary.accounting.oddities.insert("abandoned", 1);
+    assert!(breakdown(&summary).ends_with(
+        "oddities: abandoned 1, unanswered 2\n\
+         PARTIAL: the numbers above miss 1 request that was given up in flight\n"
+    ));
+}
+
+#[test]
 fn a_pod_that_only_calls_has_no_stages() {
     let mut summary = fixture::summary();
     summary.pods[0].findings.clear();

@@ -1,15 +1,20 @@
 //! Answered requests until they settle.
 //!
 //! Most are final when they come: the flow's next exchange has begun, so nothing about them can change. They
-//! queue in the order of the ring, and settling takes them off the front. The others, at most one per flow,
-//! can still be updated and are found by key.
+//! queue in the order of the ring, and settling takes them off the front. The others are found by key: those
+//! that can still be updated (at most one per flow), that wait for another's answer, or that took long.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     attribution::Candidate,
-    pod::{Key, Pending, SETTLE},
+    pod::{Key, Pending},
+    wait::{Due, SETTLE},
 };
+
+/// A request that took longer from its first byte to its record does not queue, and one that took longer to
+/// its answer is kept apart: a search among the others looks no further back than this.
+const LONG: u64 = SETTLE;
 
 /// When a request was in flight: the little of it that the search for candidates reads.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +25,9 @@ struct Span {
 }
 
 impl Span {
-    fn of(key: &Key, pending: &Pending) -> Self {
-        Self { first: key.first, answered: pending.messages.response_first, emitted: pending.emitted }
+    fn of(pending: &Pending) -> Self {
+        let messages = &pending.messages;
+        Self { first: messages.request_first, answered: messages.response_first, emitted: pending.emitted }
     }
 
     /// From its first byte in to its record.
@@ -34,15 +40,48 @@ impl Span {
     }
 }
 
+/// A request in the queue; its first byte is in its messages.
+#[derive(Debug)]
+struct Queued {
+    flow: u64,
+    number: u32,
+    pending: Pending,
+}
+
+impl Queued {
+    fn key(&self) -> Key {
+        Key { first: self.pending.messages.request_first, flow: self.flow, number: self.number }
+    }
+}
+
+/// A request outside the queue.
+#[derive(Debug)]
+struct Open {
+    pending: Pending,
+    /// When the first record with its answer was emitted.
+    known: u64,
+}
+
+/// A request that settles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling<'a> {
+    /// Which.
+    pub(super) key: Key,
+    /// All of it.
+    pub(super) pending: &'a Pending,
+    /// When the first record with its answer was emitted.
+    pub(super) known: u64,
+}
+
 /// Answered requests of one pod.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
     /// Final ones, in the order of the ring.
-    queue: VecDeque<(Key, Pending)>,
+    queue: VecDeque<Queued>,
     /// The span of each in `queue`.
     spans: VecDeque<Span>,
-    /// Those that may still change, and those that wait for another's answer.
-    open: BTreeMap<Key, Pending>,
+    /// The others, first those that were answered soon; see [`place`].
+    open: BTreeMap<(bool, Key), Open>,
     /// Longest span in `spans`.
     longest: u64,
 }
@@ -55,61 +94,72 @@ impl Answered {
 
     /// Whether the request is here and may still change.
     pub(super) fn is_open(&self, key: &Key) -> bool {
-        self.open.contains_key(key)
+        !self.open.is_empty() && [false, true].iter().any(|long| self.open.contains_key(&(*long, *key)))
     }
 
     /// Adds a request; `known` says that it replaces an open one.
     pub(super) fn insert(&mut self, key: Key, pending: Pending, known: bool) {
-        if known {
-            self.open.remove(&key);
-        }
-        if !pending.is_final {
-            self.open.insert(key, pending);
+        let span = Span::of(&pending);
+        if !known && pending.is_final && span.length() <= LONG {
+            self.longest = self.longest.max(span.length());
+            grow(&mut self.spans);
+            grow(&mut self.queue);
+            self.spans.push_back(span);
+            self.queue.push_back(Queued { flow: key.flow, number: key.number, pending });
             return;
         }
-        let span = Span::of(&key, &pending);
-        self.longest = self.longest.max(span.length());
-        self.spans.push_back(span);
-        self.queue.push_back((key, pending));
+        let open = self.open.entry(place(key, &pending)).or_insert(Open { pending, known: pending.emitted });
+        open.pending = pending;
     }
 
     /// Not later than the first byte of any request here.
     pub(super) fn oldest(&self) -> Option<u64> {
         let queued = self.spans.front().map(|span| span.emitted.saturating_sub(self.longest));
-        queued.into_iter().chain(self.open.first_key_value().map(|(key, _)| key.first)).min()
+        let long = self.open.range((true, START)..).next();
+        let open = self.open.first_key_value().into_iter().chain(long).map(|((_, key), _)| key.first);
+        queued.into_iter().chain(open).min()
     }
 
-    /// The requests whose wait is over at `now`.
-    pub(super) fn due(&self, now: u64) -> impl Iterator<Item = (&Key, &Pending)> {
-        let queued = self.queue.iter().map(|(key, pending)| (key, pending));
+    /// The requests whose wait is over.
+    pub(super) fn due(&self, due: Due) -> impl Iterator<Item = (Key, &Pending)> {
+        let queued = self.queue.iter().map(|queued| (queued.key(), &queued.pending));
+        let open = self.open.iter().map(|((_, key), open)| (*key, &open.pending));
         queued
-            .take_while(move |(_, p)| is_due(p, now))
-            .chain(self.open.iter().filter(move |(_, p)| is_due(p, now)))
+            .take_while(move |(_, p)| due.request(p.emitted, p.is_final))
+            .chain(open.filter(move |(_, p)| due.request(p.emitted, p.is_final)))
     }
 
-    /// Gives the requests whose wait is over at `now` to `settle`, and beyond `limit` the oldest ones; those in
+    /// Gives the requests whose wait is over to `settle`, and beyond `limit` the oldest ones; those in
     /// `postponed` (sorted) wait on.
     pub(super) fn settle(
         &mut self,
-        now: u64,
+        due: Due,
         limit: usize,
-        postponed: &[Key],
-        mut settle: impl FnMut(Key, &Pending),
+        postponed: &[(Key, Key)],
+        mut settle: impl FnMut(Settling<'_>),
     ) {
         let mut surplus = self.len().saturating_sub(limit);
-        let waits = |key: &Key| postponed.binary_search(key).is_ok();
+        let waits = |key: &Key| postponed.binary_search_by_key(key, |(request, _)| *request).is_ok();
         let mut longest_left = false;
-        while let Some((key, pending)) = self.queue.pop_front_if(|(_, p)| surplus > 0 || is_due(p, now)) {
+        while let Some(queued) =
+            self.queue.pop_front_if(|q| surplus > 0 || due.request(q.pending.emitted, true))
+        {
             longest_left |= self.spans.pop_front().is_some_and(|span| span.length() >= self.longest);
+            let (key, pending) = (queued.key(), queued.pending);
             if surplus == 0 && waits(&key) {
-                self.open.insert(key, pending);
+                self.open.insert(place(key, &pending), Open { pending, known: pending.emitted });
             } else {
-                settle(key, &pending);
+                settle(Settling { key, pending: &pending, known: pending.emitted });
             }
             surplus = surplus.saturating_sub(1);
         }
-        for (key, pending) in self.open.extract_if(.., |key, p| is_due(p, now) && !waits(key)) {
-            settle(key, &pending);
+        let leaves = |(_, key): &(bool, Key), open: &mut Open| {
+            let early = surplus > 0;
+            surplus = surplus.saturating_sub(1);
+            early || due.request(open.pending.emitted, open.pending.is_final) && !waits(key)
+        };
+        for ((_, key), open) in self.open.extract_if(.., leaves) {
+            settle(Settling { key, pending: &open.pending, known: open.known });
         }
         if longest_left {
             self.longest = self.spans.iter().map(Span::length).max().unwrap_or(0);
@@ -127,15 +177,31 @@ impl Answered {
             .range(from..)
             .zip(self.queue.range(from..))
             .take_while(|(span, _)| span.emitted <= until);
-        let queued = near.filter(|(span, _)| span.covers(time)).map(|(_, (key, pending))| (key, pending));
-        let open = self.open.iter().filter(|(key, pending)| Span::of(key, pending).covers(time));
-        found.extend(queued.chain(open).map(|(key, pending)| Candidate {
-            key: *key,
-            answer: Some((pending.thread, pending.messages.response_first)),
-        }));
+        let queued = near.filter(|(span, _)| span.covers(time));
+        found.extend(queued.map(|(_, queued)| candidate(queued.key(), &queued.pending)));
+        let end = Key { first: time, flow: u64::MAX, number: u32::MAX };
+        let soon = self.open.range((false, Key { first: time.saturating_sub(LONG), ..START })..=(false, end));
+        let open = soon.chain(self.open.range((true, START)..=(true, end)));
+        let open = open.filter(|(_, open)| Span::of(&open.pending).covers(time));
+        found.extend(open.map(|((_, key), open)| candidate(*key, &open.pending)));
     }
 }
 
-fn is_due(pending: &Pending, now: u64) -> bool {
-    now.saturating_sub(pending.emitted) >= SETTLE
+/// Before every key.
+const START: Key = Key { first: 0, flow: 0, number: 0 };
+
+/// Where a request stands outside the queue: whether it was answered late, and its key.
+fn place(key: Key, pending: &Pending) -> (bool, Key) {
+    (pending.messages.response_first.saturating_sub(key.first) > LONG, key)
+}
+
+fn candidate(key: Key, pending: &Pending) -> Candidate {
+    Candidate { key, answer: Some((pending.thread, pending.messages.response_first)) }
+}
+
+/// Makes room by a quarter: doubling would take twice the memory that is needed.
+fn grow<T>(queue: &mut VecDeque<T>) {
+    if queue.len() == queue.capacity() {
+        queue.reserve_exact(64 + queue.len() / 4);
+    }
 }

@@ -1,6 +1,6 @@
 //! Whose call was it.
 
-use super::{Attribution, Call, Thread, multiplex::Multiplexing, pod::Key};
+use super::{Attribution, Call, Thread, multiplex::Multiplexing, pod::Key, wait::PATIENCE};
 
 /// A request that was in flight when the call began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,17 @@ pub(super) struct Candidate {
 pub(super) enum Decision {
     /// One request, for certain as far as the attribution says.
     Owner(Key, Attribution),
-    /// Any of several.
-    Shared(Box<[Key]>),
+    /// Any of those that were in flight when it began. They are not listed: there may be thousands.
+    Shared {
+        /// How many there were.
+        requests: u32,
+        /// Whether only those that waited for their answer count.
+        waiting: bool,
+        /// Those that waited for their answer counted from this first byte on.
+        from: u64,
+        /// When the newest record was emitted: what was answered later waited.
+        newest: u64,
+    },
     /// Nobody's: no request was in flight.
     None,
 }
@@ -27,56 +36,96 @@ impl Decision {
     pub(super) fn attribution(&self) -> Attribution {
         match self {
             Self::Owner(_, attribution) => *attribution,
-            Self::Shared(_) => Attribution::Shared,
+            Self::Shared { .. } => Attribution::Shared,
             Self::None => Attribution::None,
         }
     }
 
-    /// By how many requests the call is shared, when `request` is one of them.
-    pub(super) fn share(&self, request: &Key) -> Option<u32> {
+    /// How many requests share the call.
+    pub(super) fn requests(&self) -> u32 {
         match self {
-            Self::Owner(owner, _) => (owner == request).then_some(1),
-            Self::Shared(keys) => {
-                keys.contains(request).then(|| u32::try_from(keys.len()).unwrap_or(u32::MAX))
-            }
-            Self::None => None,
+            Self::Owner(..) => 1,
+            Self::Shared { requests, .. } => *requests,
+            Self::None => 0,
+        }
+    }
+
+    /// Whether a request that was in flight when the call began is one of them; `known` is when the first
+    /// record with its answer was emitted.
+    pub(super) fn includes(&self, request: &Key, known: u64) -> bool {
+        match self {
+            Self::Owner(owner, _) => owner == request,
+            Self::Shared { waiting, newest, .. } if known <= *newest => !waiting,
+            Self::Shared { from, .. } => request.first >= *from,
+            Self::None => false,
         }
     }
 }
 
-/// Decides, or returns `None` to wait for a candidate's answer: who writes it may settle the matter. Not
-/// `patient` means that the wait is over.
+/// What a decision looks at besides the call and its candidates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub threads: &'a Multiplexing,
+    /// Whether a candidate's answer can be waited for.
+    pub patient: bool,
+    /// Requests without an answer count from this first byte on.
+    pub from: u64,
+    /// When the newest record was emitted.
+    pub newest: u64,
+}
+
+/// Decides, or gives the candidate whose answer is worth waiting for: who writes it may settle the matter.
 ///
 /// The thread decides only where it means something: known, of a process that does not multiplex. Then the
-/// call belongs to the next response of its thread. A thread that writes responses itself never works for a
-/// request that another thread answers, so such a request is no candidate.
-pub(super) fn decide(
-    call: &Call,
-    candidates: &[Candidate],
-    threads: &Multiplexing,
-    patient: bool,
-) -> Option<Decision> {
-    let blocking = call.thread.is_known() && !threads.is_multiplexing(call.thread.process, call.start);
+/// call belongs to the next response of its thread. A thread that writes responses itself works for a request
+/// that another thread answered only if work moves between threads. Such requests are candidates only when
+/// there are no others, and the call is then shared even by a single one: the doubt shows.
+pub(super) fn decide(call: &Call, candidates: &[Candidate], view: View<'_>) -> Result<Decision, Key> {
+    let blocking = is_blocking(call, view.threads);
     if blocking && let Some(key) = answered_by(call.thread, candidates) {
-        return Some(Decision::Owner(key, Attribution::Thread));
+        return Ok(Decision::Owner(key, Attribution::Thread));
     }
-    let stranger = blocking && threads.is_responder(call.thread);
+    let stranger = blocking && view.threads.is_responder(call.thread);
     match candidates {
-        [] => Some(Decision::None),
-        [only] if stranger && only.answer.is_some() => Some(Decision::Shared(Box::new([only.key]))),
-        [only] => Some(Decision::Owner(only.key, Attribution::Exclusive)),
-        _ => {
-            let waiting: Box<[Key]> =
-                candidates.iter().filter(|c| c.answer.is_none()).map(|c| c.key).collect();
-            if blocking && patient && !waiting.is_empty() {
-                return None;
-            }
-            if stranger && !waiting.is_empty() {
-                return Some(Decision::Shared(waiting));
-            }
-            Some(Decision::Shared(candidates.iter().map(|c| c.key).collect()))
+        [] => return Ok(Decision::None),
+        [only] if !stranger || only.answer.is_none() => {
+            return Ok(Decision::Owner(only.key, Attribution::Exclusive));
         }
+        _ => {}
     }
+    let waiting = || candidates.iter().filter(|c| c.answer.is_none());
+    // A request that was old already may be a long poll, whose answer may come in hours.
+    let young = waiting().find(|c| call.start.saturating_sub(c.key.first) < PATIENCE);
+    if blocking
+        && view.patient
+        && let Some(young) = young
+    {
+        return Err(young.key);
+    }
+    let only_waiting = stranger && waiting().next().is_some();
+    let requests = if only_waiting { waiting().count() } else { candidates.len() };
+    Ok(Decision::Shared {
+        requests: u32::try_from(requests).unwrap_or(u32::MAX),
+        waiting: only_waiting,
+        from: view.from,
+        newest: view.newest,
+    })
+}
+
+/// Whether the call tells that work moves between threads: its thread writes responses, but other threads of
+/// its process answered every request that it may belong to.
+pub(super) fn is_moved(call: &Call, candidates: &[Candidate], threads: &Multiplexing) -> bool {
+    let elsewhere = |c: &Candidate| {
+        c.answer.is_some_and(|(t, _)| t != call.thread && t.is_known() && t.process == call.thread.process)
+    };
+    is_blocking(call, threads)
+        && threads.is_responder(call.thread)
+        && !candidates.is_empty()
+        && candidates.iter().all(elsewhere)
+}
+
+fn is_blocking(call: &Call, threads: &Multiplexing) -> bool {
+    call.thread.is_known() && !threads.is_multiplexing(call.thread.process)
 }
 
 /// The request of which `thread` wrote the answer, the first one after the call.
@@ -124,11 +173,24 @@ mod tests {
         Candidate { key: key(flow), answer: None }
     }
 
+    fn check(
+        call: &Call,
+        candidates: &[Candidate],
+        threads: &Multiplexing,
+        patient: bool,
+    ) -> Option<Decision> {
+        decide(call, candidates, View { threads, patient, from: 40, newest: 500 }).ok()
+    }
+
+    fn shared(requests: u32, waiting: bool) -> Decision {
+        Decision::Shared { requests, waiting, from: 40, newest: 500 }
+    }
+
     #[test]
     fn the_thread_that_answers_owns_its_calls() {
         let threads = Multiplexing::default();
         let candidates = [answered(1, A, 300), answered(2, B, 250)];
-        let decision = decide(&call(B), &candidates, &threads, true);
+        let decision = check(&call(B), &candidates, &threads, true);
         assert_eq!(decision, Some(Decision::Owner(key(2), Attribution::Thread)));
     }
 
@@ -136,14 +198,14 @@ mod tests {
     fn of_several_answers_by_one_thread_the_next_counts() {
         let threads = Multiplexing::default();
         let candidates = [answered(1, A, 400), answered(2, A, 300)];
-        let decision = decide(&call(A), &candidates, &threads, true);
+        let decision = check(&call(A), &candidates, &threads, true);
         assert_eq!(decision, Some(Decision::Owner(key(2), Attribution::Thread)));
     }
 
     #[test]
     fn the_only_request_in_flight_owns_the_call() {
         let threads = Multiplexing::default();
-        let decision = decide(&call(Thread::default()), &[answered(1, A, 300)], &threads, true);
+        let decision = check(&call(Thread::default()), &[answered(1, A, 300)], &threads, true);
         assert_eq!(decision, Some(Decision::Owner(key(1), Attribution::Exclusive)));
     }
 
@@ -153,20 +215,22 @@ mod tests {
         threads.call(A, 1, 100, 200);
         threads.response(A, 9, 150);
         let candidates = [answered(1, A, 300), answered(2, B, 250)];
-        let decision = decide(&call(A), &candidates, &threads, true).unwrap();
-        assert_eq!(decision, Decision::Shared(Box::new([key(1), key(2)])));
-        assert_eq!((decision.share(&key(1)), decision.share(&key(3))), (Some(2), None));
+        let decision = check(&call(A), &candidates, &threads, true).unwrap();
+        assert_eq!(decision, shared(2, false));
+        assert_eq!((decision.requests(), decision.includes(&key(1), 300)), (2, true));
+        let old = Key { first: 39, ..key(1) };
+        assert!(
+            decision.includes(&old, 300) && !decision.includes(&old, 501),
+            "it waited, and was not counted"
+        );
     }
 
     #[test]
     fn an_answer_that_may_decide_is_waited_for() {
         let threads = Multiplexing::default();
         let candidates = [answered(1, A, 300), waiting(2)];
-        assert_eq!(decide(&call(B), &candidates, &threads, true), None);
-        assert_eq!(
-            decide(&call(B), &candidates, &threads, false),
-            Some(Decision::Shared(Box::new([key(1), key(2)])))
-        );
+        assert_eq!(check(&call(B), &candidates, &threads, true), None);
+        assert_eq!(check(&call(B), &candidates, &threads, false), Some(shared(2, false)));
     }
 
     #[test]
@@ -174,16 +238,34 @@ mod tests {
         let mut threads = Multiplexing::default();
         threads.response(B, 7, 10);
         let candidates = [answered(1, A, 300), waiting(2)];
-        assert_eq!(
-            decide(&call(B), &candidates, &threads, false),
-            Some(Decision::Shared(Box::new([key(2)])))
-        );
+        assert_eq!(check(&call(B), &candidates, &threads, false), Some(shared(1, true)));
+        assert!(!shared(1, true).includes(&key(1), 400) && shared(1, true).includes(&key(2), 501));
         let only = [answered(1, A, 300)];
-        assert_eq!(decide(&call(B), &only, &threads, true), Some(Decision::Shared(Box::new([key(1)]))));
+        assert_eq!(check(&call(B), &only, &threads, true), Some(shared(1, false)));
+    }
+
+    #[test]
+    fn a_long_poll_is_not_waited_for() {
+        let old = Candidate { key: Key { first: 50, flow: 2, number: 1 }, answer: None };
+        let late = Call { start: 50 + PATIENCE, ..call(B) };
+        let candidates = [answered(1, A, 300), old];
+        assert_eq!(check(&late, &candidates, &Multiplexing::default(), true), Some(shared(2, false)));
+    }
+
+    #[test]
+    fn work_has_moved_when_others_answered_every_request() {
+        let mut threads = Multiplexing::default();
+        assert!(!is_moved(&call(B), &[answered(1, A, 300)], &threads), "B may be a helper of A");
+        threads.response(B, 7, 10);
+        assert!(is_moved(&call(B), &[answered(1, A, 300)], &threads));
+        assert!(!is_moved(&call(B), &[answered(1, A, 300), waiting(2)], &threads));
+        assert!(!is_moved(&call(B), &[answered(1, A, 300), answered(2, B, 300)], &threads));
+        let sidecar = Thread { thread: 90, process: 9 };
+        assert!(!is_moved(&call(B), &[answered(1, sidecar, 300)], &threads));
     }
 
     #[test]
     fn without_a_request_in_flight_it_is_nobodys() {
-        assert_eq!(decide(&call(A), &[], &Multiplexing::default(), true), Some(Decision::None));
+        assert_eq!(check(&call(A), &[], &Multiplexing::default(), true), Some(Decision::None));
     }
 }

@@ -1,6 +1,6 @@
 //! A request's total, split over the stages so that they add up to the nanosecond.
 
-use super::{AttributedCall, CallKind};
+use super::AttributedCall;
 use crate::flow::Messages;
 
 /// Nanoseconds per stage.
@@ -72,7 +72,7 @@ impl Stages {
             .into_iter()
             .zip(waits)
         {
-            *slot = nanoseconds(wait).min(left);
+            *slot = wait.min(left);
             left -= *slot;
         }
         stages.own = left;
@@ -80,44 +80,41 @@ impl Stages {
     }
 }
 
-/// Nanoseconds of waiting per call kind within `t1..t2`, in the order of [`CallKind::ALL`].
-#[expect(clippy::cast_precision_loss, reason = "durations stay below 2^53 ns, 104 days")]
-fn waits(t1: u64, t2: u64, calls: &[AttributedCall]) -> [f64; 4] {
-    let mut cuts: Vec<u64> = calls
-        .iter()
-        .flat_map(|c| [c.call.start, c.call.end])
-        .map(|t| t.clamp(t1, t2))
-        .chain([t1, t2])
-        .collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    let mut waits = [0.0; 4];
-    for (&from, &to) in cuts.iter().zip(cuts.iter().skip(1)) {
-        let weights = weights(from, to, calls);
-        let sum: f64 = weights.iter().sum();
-        let scale = if sum > 1.0 { 1.0 / sum } else { 1.0 };
-        for (wait, weight) in waits.iter_mut().zip(weights) {
-            *wait += weight * scale * (to - from) as f64;
+/// The weight 1 in integers, so that adding and subtracting is exact.
+const ONE: u64 = 1 << 31;
+
+/// Nanoseconds of waiting per call kind within `t1..t2`, in the order of [`super::CallKind::ALL`].
+fn waits(t1: u64, t2: u64, calls: &[AttributedCall]) -> [u64; 4] {
+    let mut events: Vec<(u64, usize, bool, u64)> = Vec::with_capacity(2 * calls.len());
+    for attributed in calls {
+        let call = &attributed.call;
+        let (start, end) = (call.start.clamp(t1, t2), call.end.clamp(t1, t2));
+        if start < end {
+            let weight = ONE / u64::from(attributed.requests.max(1));
+            let kind = call.kind as usize;
+            events.extend([(start, kind, true, weight), (end, kind, false, weight)]);
         }
     }
-    waits
+    events.sort_by_key(|(time, ..)| *time);
+    let (mut at, mut covering, mut waits) = (t1, [0u64; 4], [0u128; 4]);
+    for (time, kind, begins, weight) in events {
+        if time > at {
+            add(&mut waits, covering, time - at);
+            at = time;
+        }
+        covering[kind] = if begins { covering[kind] + weight } else { covering[kind] - weight };
+    }
+    waits.map(|wait| u64::try_from((wait + u128::from(ONE / 2)) / u128::from(ONE)).unwrap_or(u64::MAX))
 }
 
-fn weights(from: u64, to: u64, calls: &[AttributedCall]) -> [f64; 4] {
-    CallKind::ALL.map(|kind| {
-        let covering =
-            calls.iter().filter(|c| c.call.kind == kind && c.call.start <= from && c.call.end >= to);
-        covering.map(|c| 1.0 / f64::from(c.requests.max(1))).sum::<f64>().min(1.0)
-    })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a non-negative duration below 2^53"
-)]
-fn nanoseconds(wait: f64) -> u64 {
-    wait.round() as u64
+/// Adds a piece of `length` nanoseconds that calls of these weights cover.
+fn add(waits: &mut [u128; 4], covering: [u64; 4], length: u64) {
+    let weights = covering.map(|weight| weight.min(ONE));
+    let sum: u64 = weights.iter().sum();
+    for (wait, weight) in waits.iter_mut().zip(weights) {
+        let share = if sum > ONE { weight * ONE / sum } else { weight };
+        *wait += u128::from(share) * u128::from(length);
+    }
 }
 
 #[cfg(test)]

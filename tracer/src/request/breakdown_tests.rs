@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::*;
-use crate::request::{Attribution, Call, Thread, What};
+use crate::request::{Attribution, Call, CallKind, Thread, What};
 
 /// A call of `kind` from `start` to `end`, shared by `requests` requests.
 fn call(kind: CallKind, start: u64, end: u64, requests: u32) -> AttributedCall {

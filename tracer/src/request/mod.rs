@@ -5,9 +5,11 @@
 mod answered;
 mod attribution;
 mod breakdown;
+mod entry;
 mod multiplex;
 pub mod pod;
 pub mod totals;
+mod wait;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -14,10 +14,20 @@ use super::Thread;
 const TRAIL: usize = 16;
 /// Threads followed per pod; at the cap all trails are dropped and grow anew (the verdicts stay).
 const THREAD_LIMIT: usize = 16_384;
-/// Processes with a verdict per pod.
+/// Processes with a verdict per pod; at the cap the oldest goes, the unproven first.
 const PROCESS_LIMIT: usize = 1024;
-/// How long a verdict stands after the last evidence: one minute.
-const VERDICT: u64 = 60_000_000_000;
+/// Calls that moved between threads, less those that did not, that convict a process. One alone may be a
+/// thread's work after its response, while another thread's request is in flight.
+const MOVED: u8 = 4;
+
+/// What is known of a process. It does not expire: a process does not change its model.
+#[derive(Clone, Copy, Debug, Default)]
+struct Verdict {
+    convicted: bool,
+    moved: u8,
+    /// When the last evidence came.
+    last: u64,
+}
 
 #[derive(Debug, Default)]
 struct Trail {
@@ -31,8 +41,10 @@ struct Trail {
 #[derive(Debug, Default)]
 pub(super) struct Multiplexing {
     trails: FxHashMap<Thread, Trail>,
-    verdicts: FxHashMap<u32, u64>,
+    verdicts: FxHashMap<u32, Verdict>,
+    /// The number of the last response of each thread.
     responders: FxHashMap<Thread, u64>,
+    responses: u64,
 }
 
 impl Multiplexing {
@@ -57,21 +69,48 @@ impl Multiplexing {
             self.responders.clear();
         }
         if thread.is_known() {
-            self.responders.insert(thread, time);
+            self.responses += 1;
+            self.responders.insert(thread, self.responses);
         }
         self.write(thread, flow, time);
     }
 
     /// Whether threads of the process say nothing about whose call it was.
     #[must_use]
-    pub(super) fn is_multiplexing(&self, process: u32, now: u64) -> bool {
-        self.verdicts.get(&process).is_some_and(|last| now.saturating_sub(*last) < VERDICT)
+    pub(super) fn is_multiplexing(&self, process: u32) -> bool {
+        self.verdicts.get(&process).is_some_and(|verdict| verdict.convicted)
+    }
+
+    /// A call of `thread` at `time` belonged to a request that another thread answered.
+    pub(super) fn moved(&mut self, thread: Thread, time: u64) {
+        let verdict = self.verdict(thread.process, time);
+        verdict.moved = verdict.moved.saturating_add(1);
+        verdict.convicted |= verdict.moved >= MOVED;
+    }
+
+    /// A call of the process belonged to a request that its thread answered.
+    pub(super) fn stayed(&mut self, process: u32) {
+        if let Some(verdict) = self.verdicts.get_mut(&process) {
+            verdict.moved = verdict.moved.saturating_sub(1);
+        }
     }
 
     /// Whether the thread writes responses itself.
     #[must_use]
     pub(super) fn is_responder(&self, thread: Thread) -> bool {
         self.responders.contains_key(&thread)
+    }
+
+    /// Responses so far.
+    #[must_use]
+    pub(super) fn responses(&self) -> u64 {
+        self.responses
+    }
+
+    /// Whether the thread has written a response after the first `responses` ones.
+    #[must_use]
+    pub(super) fn has_responded_since(&self, thread: Thread, responses: u64) -> bool {
+        self.responders.get(&thread).is_some_and(|last| *last > responses)
     }
 
     fn write(&mut self, thread: Thread, flow: u64, time: u64) {
@@ -97,10 +136,19 @@ impl Multiplexing {
     }
 
     fn evidence(&mut self, thread: Thread, time: u64) {
-        if self.verdicts.len() < PROCESS_LIMIT || self.verdicts.contains_key(&thread.process) {
-            let last = self.verdicts.entry(thread.process).or_default();
-            *last = (*last).max(time);
+        self.verdict(thread.process, time).convicted = true;
+    }
+
+    fn verdict(&mut self, process: u32, time: u64) -> &mut Verdict {
+        if self.verdicts.len() >= PROCESS_LIMIT && !self.verdicts.contains_key(&process) {
+            let oldest = self.verdicts.iter().min_by_key(|(_, verdict)| (verdict.convicted, verdict.last));
+            if let Some(oldest) = oldest.map(|(process, _)| *process) {
+                self.verdicts.remove(&oldest);
+            }
         }
+        let verdict = self.verdicts.entry(process).or_default();
+        verdict.last = verdict.last.max(time);
+        verdict
     }
 }
 
@@ -125,7 +173,7 @@ mod tests {
         threads.call(THREAD, 2, 210, 300);
         threads.response(THREAD, 3, 310);
         threads.response(OTHER, 4, 150);
-        assert!(!threads.is_multiplexing(10, 400));
+        assert!(!threads.is_multiplexing(10));
         assert!(threads.is_responder(THREAD));
     }
 
@@ -134,13 +182,12 @@ mod tests {
         let mut threads = Multiplexing::default();
         threads.call(THREAD, 1, 100, 200);
         threads.response(THREAD, 3, 150);
-        assert!(threads.is_multiplexing(10, 400));
+        assert!(threads.is_multiplexing(10));
 
         let mut threads = Multiplexing::default();
         threads.response(THREAD, 3, 150);
         threads.call(THREAD, 1, 100, 200);
-        assert!(threads.is_multiplexing(10, 400));
-        assert!(!threads.is_multiplexing(10, 150 + VERDICT + 50));
+        assert!(threads.is_multiplexing(10));
     }
 
     #[test]
@@ -148,7 +195,7 @@ mod tests {
         let mut threads = Multiplexing::default();
         threads.call(THREAD, 1, 100, 200);
         threads.call(THREAD, 2, 110, 190);
-        assert!(threads.is_multiplexing(10, 400));
+        assert!(threads.is_multiplexing(10));
     }
 
     #[test]
@@ -157,9 +204,33 @@ mod tests {
         threads.call(THREAD, 1, 100, 140);
         threads.call(THREAD, 1, 100, 200);
         threads.response(THREAD, 3, 210);
-        assert!(!threads.is_multiplexing(10, 400));
+        assert!(!threads.is_multiplexing(10));
         threads.response(THREAD, 3, 180);
-        assert!(threads.is_multiplexing(10, 400));
+        assert!(threads.is_multiplexing(10));
+    }
+
+    #[test]
+    fn calls_that_move_between_threads_convict_unless_as_many_stay() {
+        let mut threads = Multiplexing::default();
+        for time in 0..100 {
+            threads.moved(THREAD, time);
+            threads.stayed(10);
+        }
+        assert!(!threads.is_multiplexing(10));
+        (0..u64::from(MOVED)).for_each(|time| threads.moved(THREAD, time));
+        assert!(threads.is_multiplexing(10));
+    }
+
+    #[test]
+    fn a_new_process_is_convicted_when_many_have_been() {
+        let mut threads = Multiplexing::default();
+        let limit = u32::try_from(PROCESS_LIMIT).unwrap();
+        for process in 0..=limit {
+            threads.evidence(Thread { thread: process + 1, process }, 1000 + u64::from(process));
+        }
+        assert!(threads.is_multiplexing(limit) && threads.is_multiplexing(1));
+        assert!(!threads.is_multiplexing(0), "the oldest verdict goes");
+        assert_eq!(threads.verdicts.len(), PROCESS_LIMIT);
     }
 
     #[test]
@@ -167,6 +238,6 @@ mod tests {
         let mut threads = Multiplexing::default();
         threads.call(Thread::default(), 1, 100, 200);
         threads.response(Thread::default(), 3, 150);
-        assert!(!threads.is_multiplexing(0, 400));
+        assert!(!threads.is_multiplexing(0));
     }
 }

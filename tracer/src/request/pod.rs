@@ -2,15 +2,17 @@
 //!
 //! A request settles once nothing about it can change: its records came, and so did those of every call and
 //! every other request that it must be weighed against. The kernel emits an exchange at the latest with the
-//! acknowledgment of its last byte, and Linux delays that by 200 ms at most (`TCP_DELACK_MAX`).
+//! acknowledgment of its last byte.
 
-use std::{collections::BTreeMap, mem, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use super::{
     AttributedCall, Attribution, Call, Marks, Request, Stages, Thread,
-    answered::Answered,
-    attribution::{Candidate, Decision, decide},
+    answered::{Answered, Settling},
+    attribution::{Candidate, View},
+    entry::{Entry, calls_between, learn, settle_call},
     multiplex::Multiplexing,
+    wait::{Due, Farthest},
 };
 use crate::{
     flow::{Messages, Transport},
@@ -18,10 +20,10 @@ use crate::{
     proto::http1,
 };
 
-/// After its newest record, how long a request or call waits to settle: the 200 ms, and a tick or two.
-pub const SETTLE: u64 = 300_000_000;
-/// How much longer it waits for another request's answer to tell whose a call was.
-pub const PATIENCE: u64 = 2_000_000_000;
+pub use super::wait::SETTLE;
+
+/// How long a request without an answer is a candidate and holds calls back: its client may never want one.
+const ANSWER_TIME: u64 = 60_000_000_000;
 /// Requests kept per pod that wait for their answer; at the cap the oldest is given up and counted.
 pub const IN_FLIGHT_LIMIT: usize = 16_384;
 /// Answered requests kept per pod until they settle; at the cap the oldest settles early.
@@ -61,15 +63,6 @@ pub struct Pending {
     pub is_final: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    call: Arc<Call>,
-    /// It has no end yet; `call.end` is the latest moment at which it was known to be outstanding.
-    open: bool,
-    emitted: u64,
-    decision: Option<Decision>,
-}
-
 /// What a tracker gives back when time moves on.
 #[derive(Clone, Copy, Debug)]
 pub enum Settled<'a> {
@@ -85,13 +78,20 @@ pub struct PodTracker {
     in_flight: BTreeMap<Key, Pending>,
     answered: Answered,
     calls: BTreeMap<Key, Entry>,
+    /// Requests whose wait is over, sorted, each with the call for whose owner it waits on.
+    postponed: Vec<(Key, Key)>,
     threads: Multiplexing,
     /// A pod that never calls anything needs no trail of its threads.
     makes_calls: bool,
+    farthest: Farthest,
+    /// When the newest record was emitted.
+    newest: u64,
     /// Records that came for an exchange that had settled.
     pub late: u64,
     /// Requests given up at [`IN_FLIGHT_LIMIT`].
     pub abandoned: u64,
+    /// Requests that settled without an answer.
+    pub unanswered: u64,
 }
 
 impl PodTracker {
@@ -104,6 +104,8 @@ impl PodTracker {
             self.late += 1;
             return;
         }
+        self.newest = self.newest.max(pending.emitted);
+        self.farthest.see(pending.transport.srtt_us);
         if !pending.messages.is_answered() {
             self.in_flight.insert(key, pending);
             if self.in_flight.len() > IN_FLIGHT_LIMIT && self.in_flight.pop_first().is_some() {
@@ -111,7 +113,7 @@ impl PodTracker {
             }
             return;
         }
-        if self.makes_calls {
+        if self.makes_calls && !pending.marks.has(Marks::UNANSWERED) {
             self.threads.response(pending.thread, key.flow, pending.messages.response_first);
         }
         self.answered.insert(key, pending, open);
@@ -124,6 +126,7 @@ impl PodTracker {
             return;
         }
         self.makes_calls = true;
+        self.newest = self.newest.max(emitted);
         if call.flow != 0 {
             let until = if open { emitted } else { call.end };
             self.threads.call(call.thread, call.flow, call.start, until);
@@ -136,7 +139,7 @@ impl PodTracker {
                 entry.emitted = emitted;
             }
             None => {
-                self.calls.insert(key, Entry { call, open, emitted, decision: None });
+                self.calls.insert(key, Entry::new(call, open, emitted));
             }
         }
     }
@@ -149,68 +152,104 @@ impl PodTracker {
 
     /// Settles what can be settled at `now`.
     pub fn advance(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
-        self.settle_requests(pod, now, settle);
-        self.settle_calls(now, settle);
+        self.farthest.advance(now);
+        self.settle(pod, Due::at(now, &self.farthest), now, settle);
     }
 
-    /// Settles everything: the tracing is over. Requests without an answer are left out.
-    pub fn finish(&mut self, pod: &Arc<Pod>, settle: &mut dyn FnMut(Settled<'_>)) {
-        self.advance(pod, u64::MAX, settle);
+    /// Settles everything: the tracing is over at `now`. Requests without an answer are left out.
+    pub fn finish(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
+        self.settle(pod, Due::at(u64::MAX, &self.farthest), now, settle);
         for entry in mem::take(&mut self.calls).into_values() {
             settle_call(&entry, settle);
         }
     }
 
-    fn settle_requests(&mut self, pod: &Arc<Pod>, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
-        let postponed = self.decide_calls(now);
-        let calls = &self.calls;
-        self.answered.settle(now, ANSWERED_LIMIT, &postponed, |key, pending| {
-            settle(Settled::Request(&build(calls, pod, key, pending)));
+    /// Not later than the start of anything that has not settled; requests without an answer count as long as
+    /// they are candidates.
+    #[must_use]
+    pub fn oldest_unsettled(&self, now: u64) -> Option<u64> {
+        let call = self.calls.first_key_value().map(|(key, _)| key.first);
+        self.oldest_request(counted_from(now)).into_iter().chain(call).min()
+    }
+
+    fn oldest_request(&self, from: u64) -> Option<u64> {
+        let waiting = self.in_flight.range(Key { first: from, flow: 0, number: 0 }..).next();
+        waiting.map(|(key, _)| key.first).into_iter().chain(self.answered.oldest()).min()
+    }
+
+    fn settle(&mut self, pod: &Arc<Pod>, due: Due, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
+        let from = counted_from(now);
+        self.decide_calls(due, from);
+        let (calls, unanswered) = (&mut self.calls, &mut self.unanswered);
+        let mut over = Vec::new();
+        self.answered.settle(due, ANSWERED_LIMIT, &self.postponed, |settling| {
+            *unanswered += u64::from(settling.pending.marks.has(Marks::UNANSWERED));
+            settle(Settled::Request(&build(calls, &mut over, pod, settling)));
         });
+        for key in over {
+            self.settle_call(&key, due, settle);
+        }
+        self.settle_calls(due, from, settle);
     }
 
-    /// Decides the calls that due requests may own, and gives the requests (sorted) that must wait on: another
-    /// one's answer may tell whose a call was. All are decided before any settles: they are each other's
-    /// candidates.
-    fn decide_calls(&mut self, now: u64) -> Vec<Key> {
+    /// Decides the calls that due requests may own, and finds the requests that must wait on: another one's
+    /// answer may tell whose a call was. All are decided before any settles: they are each other's candidates.
+    fn decide_calls(&mut self, due: Due, from: u64) {
+        let before = mem::take(&mut self.postponed);
         if self.calls.is_empty() {
-            return Vec::new();
+            return;
         }
-        let mut postponed = Vec::new();
         let mut candidates = Vec::new();
-        for (request, pending) in self.answered.due(now) {
-            let patient = now.saturating_sub(pending.emitted) < SETTLE + PATIENCE;
-            let range = calls_between(request.first, pending.messages.response_first);
-            let mut complete = true;
-            for (_, entry) in self.calls.range_mut(range).filter(|(_, entry)| entry.decision.is_none()) {
-                candidates.clear();
-                self.answered.candidates(entry.call.start, &mut candidates);
-                candidates.extend(waiting(&self.in_flight, entry.call.start));
-                entry.decision = decide(&entry.call, &candidates, &self.threads, patient);
-                complete &= entry.decision.is_some();
+        for (request, pending) in self.answered.due(due) {
+            let patient = due.is_patient(pending.emitted, pending.is_final);
+            if let Ok(at) = before.binary_search_by_key(&request, |(request, _)| *request)
+                && patient
+                && self.calls.get(&before[at].1).is_some_and(|e| e.waits(&self.in_flight, &self.threads))
+            {
+                self.postponed.push(before[at]);
+                continue;
             }
-            if !complete {
-                postponed.push(*request);
+            let range = calls_between(request.first, pending.messages.response_first);
+            for (call, entry) in self.calls.range_mut(range).filter(|(_, entry)| entry.decision.is_none()) {
+                if !patient || !entry.waits(&self.in_flight, &self.threads) {
+                    let view = View { threads: &self.threads, patient, from, newest: self.newest };
+                    candidates.clear();
+                    self.answered.candidates(entry.call.start, &mut candidates);
+                    candidates.extend(waiting(&self.in_flight, from, entry.call.start));
+                    entry.decide(&candidates, view);
+                    learn(&mut self.threads, entry, &candidates);
+                }
+                if entry.decision.is_none() {
+                    self.postponed.push((request, *call));
+                    break;
+                }
             }
         }
-        postponed.sort_unstable();
-        postponed
+        self.postponed.sort_unstable();
     }
 
-    /// Calls that no request can claim any more.
-    fn settle_calls(&mut self, now: u64, settle: &mut dyn FnMut(Settled<'_>)) {
-        let waiting = self.in_flight.first_key_value().map(|(key, _)| key.first);
-        let oldest = waiting.into_iter().chain(self.answered.oldest()).min().unwrap_or(u64::MAX);
+    /// Settles a call to which the last of its requests has settled, unless it may change.
+    fn settle_call(&mut self, key: &Key, due: Due, settle: &mut dyn FnMut(Settled<'_>)) {
+        if self.calls.get(key).is_some_and(|entry| entry.is_over(due))
+            && let Some(entry) = self.calls.remove(key)
+        {
+            settle_call(&entry, settle);
+        }
+    }
+
+    /// Settles calls that no request can claim any more.
+    fn settle_calls(&mut self, due: Due, from: u64, settle: &mut dyn FnMut(Settled<'_>)) {
+        let oldest = self.oldest_request(from).unwrap_or(u64::MAX);
         let surplus = self.calls.len().saturating_sub(CALL_LIMIT);
-        let due: Vec<Key> = self
+        let over: Vec<Key> = self
             .calls
             .iter()
             .enumerate()
             .take_while(|(n, (key, _))| *n < surplus || key.first < oldest)
-            .filter(|(n, (_, e))| *n < surplus || !e.open && now.saturating_sub(e.emitted) >= SETTLE)
+            .filter(|(n, (_, entry))| *n < surplus || entry.is_over(due))
             .map(|(_, (key, _))| *key)
             .collect();
-        for key in due {
+        for key in over {
             if let Some(entry) = self.calls.remove(&key) {
                 settle_call(&entry, settle);
             }
@@ -218,17 +257,34 @@ impl PodTracker {
     }
 }
 
-/// Requests without an answer that had begun at `time`.
-fn waiting(in_flight: &BTreeMap<Key, Pending>, time: u64) -> impl Iterator<Item = Candidate> {
-    let begun = Key { first: time, flow: u64::MAX, number: u32::MAX };
-    in_flight.range(..=begun).map(|(key, _)| Candidate { key: *key, answer: None })
+fn counted_from(now: u64) -> u64 {
+    now.saturating_sub(ANSWER_TIME)
 }
 
-fn build(calls: &BTreeMap<Key, Entry>, pod: &Arc<Pod>, key: Key, pending: &Pending) -> Request {
+/// Requests without an answer that had begun at `time`, but not before `from`.
+fn waiting(in_flight: &BTreeMap<Key, Pending>, from: u64, time: u64) -> impl Iterator<Item = Candidate> {
+    let begun = Key { first: time.max(from), flow: u64::MAX, number: u32::MAX };
+    let requests = in_flight.range(Key { first: from, flow: 0, number: 0 }..=begun);
+    requests.filter(move |(key, _)| key.first <= time).map(|(key, _)| Candidate { key: *key, answer: None })
+}
+
+/// A request with its calls. Those that it was the last to claim go to `over`.
+fn build(
+    calls: &mut BTreeMap<Key, Entry>,
+    over: &mut Vec<Key>,
+    pod: &Arc<Pod>,
+    settling: Settling<'_>,
+) -> Request {
+    let Settling { key, pending, .. } = settling;
     let mut owned: Vec<AttributedCall> = Vec::new();
     if !calls.is_empty() {
-        let range = calls_between(key.first, pending.messages.response_first);
-        owned.extend(calls.range(range).filter_map(|(_, entry)| attributed(entry, &key)));
+        for (call, entry) in calls.range_mut(calls_between(key.first, pending.messages.response_first)) {
+            let Some(claimed) = entry.claim(&settling) else { continue };
+            owned.push(claimed);
+            if entry.left == 0 {
+                over.push(*call);
+            }
+        }
     }
     let stages = Stages::of(&pending.messages, &owned);
     let mut marks = pending.marks;
@@ -248,27 +304,6 @@ fn build(calls: &BTreeMap<Key, Entry>, pod: &Arc<Pod>, key: Key, pending: &Pendi
         calls: owned,
         marks,
     }
-}
-
-fn settle_call(entry: &Entry, settle: &mut dyn FnMut(Settled<'_>)) {
-    let attribution = entry.decision.as_ref().map_or(Attribution::None, Decision::attribution);
-    settle(Settled::Call(&entry.call, attribution));
-}
-
-fn calls_between(from: u64, until: u64) -> (Bound<Key>, Bound<Key>) {
-    let until = Bound::Excluded(Key { first: until.max(from), flow: 0, number: 0 });
-    (Bound::Included(Key { first: from, flow: 0, number: 0 }), until)
-}
-
-fn attributed(entry: &Entry, request: &Key) -> Option<AttributedCall> {
-    let decision = entry.decision.as_ref()?;
-    let requests = decision.share(request)?;
-    let mut call = Arc::clone(&entry.call);
-    if entry.open {
-        // It outlives the response: it covers the rest of the window.
-        Arc::make_mut(&mut call).end = u64::MAX;
-    }
-    Some(AttributedCall { call, attribution: decision.attribution(), requests })
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
 
 use super::*;
-use crate::request::{CallKind, What};
+use crate::request::{
+    CallKind, What,
+    wait::{OPEN_SETTLE, PATIENCE},
+};
 
 const MS: u64 = 1_000_000;
 const A: Thread = Thread { thread: 11, process: 10 };
@@ -127,7 +133,7 @@ fn a_call_waits_for_the_answer_that_tells_whose_it_was() {
     let (key, answered) = request(2, B, 11, 600, 600);
     lab.tracker.request(key, answered, 1);
     lab.advance(1000);
-    assert_eq!(lab.owned(), [(2, vec![(3, Attribution::Thread, 1)]), (1, vec![])]);
+    assert_eq!(lab.owned(), [(1, vec![]), (2, vec![(3, Attribution::Thread, 1)])]);
 }
 
 #[test]
@@ -171,6 +177,7 @@ fn a_call_that_outlives_the_response_covers_the_rest_of_the_window() {
     lab.tracker.call(key, unanswered, true, 60 * MS, 0);
     lab.advance(1000);
     assert_eq!(lab.requests[0].stages.upstream, 30 * MS);
+    assert_eq!(lab.requests[0].calls[0].call.end, 50 * MS, "as far as the request saw it");
     assert!(lab.calls.is_empty(), "it has not ended");
 }
 
@@ -227,9 +234,128 @@ fn the_end_settles_everything_that_was_answered() {
     lab.request(request(2, B, 10, 0, 0));
     lab.call(call(3, A, 20, 40));
     let (mut requests, mut calls) = (0, 0);
-    lab.tracker.finish(&pod(), &mut |settled| match settled {
+    lab.tracker.finish(&pod(), 100 * MS, &mut |settled| match settled {
         Settled::Request(_) => requests += 1,
         Settled::Call(..) => calls += 1,
     });
     assert_eq!((requests, calls), (1, 1));
+}
+
+#[test]
+fn of_a_shared_call_no_more_than_the_whole_is_given() {
+    let mut lab = Lab::default();
+    lab.request(request(1, Thread::default(), 10, 50, 50));
+    lab.call(call(3, Thread::default(), 20, 30));
+    lab.advance(350);
+    lab.request(request(2, Thread::default(), 10, 60, 400));
+    lab.advance(1000);
+    assert_eq!(lab.owned(), [(1, vec![(3, Attribution::Exclusive, 1)]), (2, vec![])]);
+}
+
+/// A request by thread 11, 10 to 30 ms, whose client is 250 ms away; its call; a request of a near client.
+fn far_client(lab: &mut Lab) {
+    let (key, mut far) = request(1, A, 10, 30, 30);
+    far.emitted = 380 * MS;
+    far.transport.srtt_us = 250_000;
+    lab.request(request(2, B, 5, 35, 36));
+    lab.call(call(3, A, 15, 25));
+    lab.advance(350);
+    lab.request((Key { flow: 1, ..key }, far));
+    lab.advance(2000);
+}
+
+#[test]
+fn the_record_of_a_far_client_is_waited_for() {
+    let mut lab = Lab::default();
+    let (key, mut earlier) = request(9, B, 1, 2, 3);
+    earlier.transport.srtt_us = 250_000;
+    lab.request((key, earlier));
+    far_client(&mut lab);
+    assert_eq!(lab.owned()[1..], [(2, vec![]), (1, vec![(3, Attribution::Thread, 1)])]);
+}
+
+#[test]
+fn before_a_far_client_is_known_to_be_far_a_responders_call_is_not_exclusive() {
+    let mut lab = Lab::default();
+    lab.call(call(8, A, 1, 2));
+    lab.request(request(9, A, 1, 3, 3));
+    far_client(&mut lab);
+    let owned = lab.owned();
+    let (_, calls) = owned.iter().find(|(flow, _)| *flow == 2).unwrap();
+    assert_eq!(calls[..], [(3, Attribution::Shared, 1)]);
+}
+
+#[test]
+fn a_request_that_is_never_answered_stops_counting_after_a_minute() {
+    let mut lab = Lab::default();
+    let (one_way, pending) = request(9, Thread::default(), 1, 0, 0);
+    lab.tracker.request(one_way, pending, 0);
+    lab.request(request(1, A, 61_000, 61_050, 61_050));
+    lab.call(call(2, Thread::default(), 61_010, 61_040));
+    lab.advance(62_000);
+    assert_eq!(lab.owned(), [(1, vec![(2, Attribution::Exclusive, 1)])]);
+    assert_eq!(lab.calls.len(), 1, "it holds no call back");
+    assert_eq!(lab.tracker.oldest_unsettled(62_000 * MS), None);
+    let (_, answered) = request(9, A, 1, 63_000, 63_000);
+    lab.tracker.request(one_way, answered, 1);
+    lab.advance(64_000);
+    assert_eq!(lab.owned()[1..], [(9, vec![])], "it can be answered all the same");
+}
+
+#[test]
+fn a_response_may_pause() {
+    let mut lab = Lab::default();
+    let (key, mut paused) = request(1, A, 10, 50, 51);
+    paused.is_final = false;
+    lab.tracker.request(key, paused, 0);
+    lab.advance(51 + OPEN_SETTLE / MS - 1);
+    assert_eq!(lab.requests.len(), 0);
+    let (_, rest) = request(1, A, 10, 50, 1900);
+    lab.tracker.request(key, rest, 1);
+    lab.advance(1900 + SETTLE / MS);
+    assert_eq!((lab.requests[0].stages.send, lab.tracker.late), (1850 * MS, 0));
+}
+
+#[test]
+fn what_has_not_settled_is_told() {
+    let mut lab = Lab::default();
+    assert_eq!(lab.tracker.oldest_unsettled(0), None);
+    lab.call(call(3, A, 20, 30));
+    assert_eq!(lab.tracker.oldest_unsettled(100 * MS), Some(20 * MS));
+    lab.request(request(1, A, 10, 0, 0));
+    assert_eq!(lab.tracker.oldest_unsettled(100 * MS), Some(10 * MS));
+}
+
+/// Two thousand requests per second of 20 ms, one call each, while another request waits for its answer: the
+/// work does not grow with the number of requests that wait.
+#[test]
+fn one_slow_request_does_not_slow_the_tracing() {
+    let mut lab = Lab::default();
+    lab.request(request(1, Thread::default(), 1, 0, 0));
+    let began = Instant::now();
+    for n in 0..8000 {
+        let (thread, at) = (Thread { thread: 100 + u32::try_from(n % 40).unwrap(), process: 10 }, 10 + n / 2);
+        lab.request(request(2 + n, Thread { thread: 7, process: 10 }, at, at + 20, at + 20));
+        lab.call(call(20_000 + n, thread, at + 1, at + 19));
+        if n % 100 == 0 {
+            lab.advance(at + 20);
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    lab.advance(62_000);
+    assert_eq!((lab.requests.len(), lab.calls.len()), (8000, 8000));
+}
+
+/// A process that multiplexes: a thousand requests at once, each with a call that all of them share.
+#[test]
+fn calls_shared_by_many_requests_cost_little() {
+    let mut lab = Lab::default();
+    for n in 0..1000 {
+        lab.request(request(2 + n, Thread::default(), 10 + n, 1010 + n, 1010 + n));
+        lab.call(call(10_000 + n, Thread::default(), 500 + n, 900 + n));
+    }
+    let began = Instant::now();
+    lab.advance(10_000);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(lab.requests.iter().all(|request| request.total() == 1000 * MS));
 }

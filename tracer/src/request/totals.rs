@@ -28,7 +28,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds a settled request (not its calls: those are added once each, when they are attributed).
+    /// Adds a request that was answered (not its calls: those are added once each, when they are attributed).
     pub fn add_request(&mut self, request: &Request) {
         self.requests += 1;
         self.stages.add(&request.stages);
@@ -43,6 +43,9 @@ impl Totals {
     }
 }
 
+/// The oddity that makes a summary partial: requests in flight that were given up.
+pub const ABANDONED: &str = "abandoned";
+
 /// What the kernel emitted and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
@@ -52,6 +55,8 @@ pub struct Accounting {
     pub consumed: u64,
     /// Records lost, by reason; every known reason is there, with 0.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// What was read and could not be used as it should, by kind; every known kind is there, with 0.
+    pub oddities: BTreeMap<&'static str, u64>,
 }
 
 impl Accounting {
@@ -64,7 +69,8 @@ impl Accounting {
     /// Whether something is missing from the numbers.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.dropped.values().any(|n| *n > 0)
+        let given_up = self.oddities.get(ABANDONED).is_some_and(|n| *n > 0);
+        given_up || self.dropped.values().any(|n| *n > 0)
     }
 }
 

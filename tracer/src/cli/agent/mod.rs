@@ -55,9 +55,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What waits, and not what comes meanwhile: who asks all the time must not keep the loop from tracing.
+fn waiting(queries: &Receiver<Query>) -> impl Iterator<Item = Query> {
+    queries.try_iter().take(server::QUEUE)
+}
+
 /// Answers what the server was asked since the last tick. Who asked may be gone by now: that is its affair.
 fn answer(queries: &Receiver<Query>, session: &Session, exporter: &mut Exporter) {
-    while let Ok(query) = queries.try_recv() {
+    for query in waiting(queries) {
         match query {
             Query::Alive(reply) => drop(reply.send(())),
             Query::Metrics(reply) => drop(reply.send(exporter.metrics(session))),
@@ -66,5 +71,23 @@ fn answer(queries: &Receiver<Query>, session: &Session, exporter: &mut Exporter)
                 drop(reply.send(summary.map(|summary| format!("{:#}\n", json::summary(&summary)))));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_all_the_time_gets_no_more_than_a_queue_of_answers() {
+        let (sender, queries) = sync_channel(server::QUEUE);
+        let ask = || sender.try_send(Query::Alive(oneshot::channel().0)).is_ok();
+        while ask() {}
+        let answered = waiting(&queries).take(10 * server::QUEUE).inspect(|_| assert!(ask())).count();
+        assert_eq!(answered, server::QUEUE);
     }
 }

@@ -21,7 +21,7 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::export::prometheus;
 
 /// Queries that wait at once; beyond it the answer is 503.
-const QUEUE: usize = 64;
+pub(super) const QUEUE: usize = 64;
 /// How long the loop may take to answer before it counts as stuck. It turns twenty times a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 

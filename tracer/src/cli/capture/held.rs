@@ -6,10 +6,10 @@ use bytemuck::pod_read_unaligned;
 use etherparse::{SlicedPacket, TransportSlice};
 use tracer_ebpf::record::PacketHead;
 
-use crate::request::pod::{PATIENCE, SETTLE};
+use crate::request::pod::SETTLE;
 
-/// How long a packet waits: until every request that it may belong to has settled.
-const HOLD: u64 = SETTLE + PATIENCE;
+/// How long a packet waits at least: until the record that it belongs to is known.
+const HOLD: u64 = SETTLE;
 /// Bytes that wait at most; beyond it the oldest packets go without waiting.
 const BYTES_LIMIT: usize = 64 << 20;
 /// How far from a message's time its packet can lie: the two are stamped in one run of a hook.
@@ -68,11 +68,14 @@ impl Held {
         }
     }
 
-    /// Gives the packets that have waited long enough.
-    pub(super) fn ripe(&mut self, now: u64) -> Vec<HeldPacket> {
+    /// Gives the packets that have waited long enough: all that passed before `unsettled`, when the oldest
+    /// request or call that has not settled began.
+    pub(super) fn ripe(&mut self, now: u64, unsettled: Option<u64>) -> Vec<HeldPacket> {
+        let until =
+            now.saturating_sub(HOLD).min(unsettled.map_or(u64::MAX, |time| time.saturating_sub(NEAR)));
         let mut ripe = Vec::new();
         while let Some(packet) = self.packets.front() {
-            if now.saturating_sub(packet.head.time) < HOLD && self.bytes <= BYTES_LIMIT {
+            if packet.head.time > until && self.bytes <= BYTES_LIMIT {
                 break;
             }
             self.bytes -= packet.bytes.len();
@@ -125,7 +128,7 @@ mod tests {
         held.push(&record(2, 20));
         held.comment(Target::Message(2, 1, false), 19, "here".to_owned());
         held.comment(Target::Message(2, 1, true), 19, "nowhere".to_owned());
-        let packets = held.ripe(20 + HOLD);
+        let packets = held.ripe(20 + HOLD, None);
         let comments: Vec<&[String]> = packets.iter().map(|packet| &packet.comments[..]).collect();
         assert_eq!(comments, [&[][..], &["here".to_owned()][..]]);
         assert_eq!(packets[0].bytes.len(), 4);
@@ -135,8 +138,17 @@ mod tests {
     fn packets_wait_for_their_comments() {
         let mut held = Held::default();
         held.push(&record(1, 10));
-        assert!(held.ripe(10 + HOLD - 1).is_empty());
-        assert_eq!(held.ripe(10 + HOLD).len(), 1);
+        assert!(held.ripe(10 + HOLD - 1, None).is_empty());
+        assert_eq!(held.ripe(10 + HOLD, None).len(), 1);
+    }
+
+    #[test]
+    fn packets_wait_for_slow_requests() {
+        let mut held = Held::default();
+        held.push(&record(1, 10));
+        held.push(&record(1, 20 + NEAR));
+        assert_eq!(held.ripe(100 * HOLD, Some(15 + NEAR)).len(), 1);
+        assert_eq!(held.ripe(200 * HOLD, None).len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod output;
 
 use std::{path::PathBuf, time::Duration};
 
-use self::{comments::Commenter, held::Held, output::Output};
+use self::{comments::Commenter, held::Held, output::Sink};
 use super::{
     options::{Target, start},
     stop::{Stop, parse_seconds},
@@ -42,8 +42,9 @@ pub(super) struct Args {
 
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut output = Output::create(&args.file, args.count)?;
+    let output = Sink::open(&args.file)?;
     let mut session = start(&args.target.options(args.snap_length)?, Period::WholeRun)?;
+    let mut output = output.begin(args.count)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();
     while !stop.is_now() && !output.is_full() {
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         hold(&mut session, &mut commenter.held);
         session.tick(&mut commenter);
         commenter.findings(&session);
-        let ripe = commenter.held.ripe(boot_time());
+        let ripe = commenter.held.ripe(boot_time(), session.oldest_unsettled());
         output.write(&mut session, ripe)?;
     }
     hold(&mut session, &mut commenter.held);

@@ -1,9 +1,9 @@
 //! The file that the packets go to.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -20,6 +20,52 @@ use crate::{
     source::live::{boot_time, wall_clock},
 };
 
+/// Where a capture will go: what is there stays until [`Sink::begin`].
+pub(super) struct Sink {
+    name: String,
+    /// `None` for standard output.
+    file: Option<File>,
+}
+
+impl Sink {
+    /// Opens the file, readable by its owner only from now on, or takes standard output.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self { name: "standard output".to_owned(), file: None });
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.with_context(|| format!("cannot open the capture file {}", path.display()))?;
+        if is_regular(&file)? {
+            file.set_permissions(Permissions::from_mode(0o600))
+                .with_context(|| format!("cannot make {} readable by its owner only", path.display()))?;
+        }
+        Ok(Self { name: path.display().to_string(), file: Some(file) })
+    }
+
+    /// Empties the file and begins the capture; `count` packets go to it at most.
+    pub(super) fn begin(self, count: Option<u64>) -> anyhow::Result<Output> {
+        let Self { name, file } = self;
+        let sink: Box<dyn Write> = match &file {
+            Some(file) => {
+                if is_regular(file)? {
+                    file.set_len(0).with_context(|| format!("cannot empty {name}"))?;
+                }
+                Box::new(file.try_clone().with_context(|| format!("cannot open {name} twice"))?)
+            }
+            None => Box::new(io::stdout()),
+        };
+        let mut output = Output { name, file, writer: None, left: count };
+        let start = wall_clock().unix_ns(boot_time());
+        output.writer = Some(Writer::new(sink, start).map_err(|error| output.failed(error))?);
+        Ok(output)
+    }
+}
+
+/// Whether it is a file with a length and a mode of its own: not a pipe, not `/dev/null`.
+fn is_regular(file: &File) -> anyhow::Result<bool> {
+    Ok(file.metadata().context("cannot look at the capture file")?.is_file())
+}
+
 /// A pcapng file or standard output.
 pub(super) struct Output {
     name: String,
@@ -30,25 +76,6 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Creates the file, readable by its owner only, or takes standard output; `count` packets go to it at most.
-    pub(super) fn create(path: &Path, count: Option<u64>) -> anyhow::Result<Self> {
-        let (name, file): (String, Option<File>) = if path == Path::new("-") {
-            ("standard output".to_owned(), None)
-        } else {
-            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-            let file = file.with_context(|| format!("cannot create the capture file {}", path.display()))?;
-            (path.display().to_string(), Some(file))
-        };
-        let sink: Box<dyn Write> = match &file {
-            Some(file) => Box::new(file.try_clone().with_context(|| format!("cannot open {name} twice"))?),
-            None => Box::new(io::stdout()),
-        };
-        let mut output = Self { name, file, writer: None, left: count };
-        let start = wall_clock().unix_ns(boot_time());
-        output.writer = Some(Writer::new(sink, start).map_err(|error| output.failed(error))?);
-        Ok(output)
-    }
-
     /// Whether the wanted number of packets is written.
     pub(super) fn is_full(&self) -> bool {
         self.left == Some(0)
@@ -95,7 +122,11 @@ impl Output {
         let dropped = session.source().counter(Counter::PacketsDropped)?;
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let written = writer.finish(end_unix_ns, dropped).map_err(|error| self.failed(error))?;
-        eprintln!("tracer: {} packets written to {}, {dropped} lost", written.packets, self.name);
+        let events: u64 = session.accounting()?.dropped.values().sum();
+        eprintln!(
+            "tracer: {} packets written to {}, {dropped} lost; {events} events lost, whose comments are missing",
+            written.packets, self.name
+        );
         Ok(())
     }
 
@@ -108,5 +139,35 @@ impl Output {
             String::new()
         };
         anyhow::Error::new(error).context(format!("cannot write the capture to {}{note}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    #[test]
+    fn a_file_stays_until_the_capture_begins() {
+        let path = env::temp_dir().join(format!("tracer-output-{}", process::id()));
+        fs::write(&path, [b'x'; 4096]).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let sink = Sink::open(&path).unwrap();
+        let before = fs::metadata(&path).unwrap();
+        let output = sink.begin(None).unwrap();
+        let after = fs::metadata(&path).unwrap();
+        drop(output);
+        fs::remove_file(&path).unwrap();
+        assert_eq!((before.len(), before.permissions().mode() & 0o777), (4096, 0o600));
+        assert!(after.len() < 4096, "{}", after.len());
+    }
+
+    #[test]
+    fn a_device_keeps_its_mode() {
+        let mode = || fs::metadata("/dev/null").unwrap().permissions().mode();
+        let before = mode();
+        Sink::open(Path::new("/dev/null")).unwrap().begin(None).unwrap();
+        assert_eq!(mode(), before);
     }
 }

@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     pod::Pod,
-    request::{Attribution, Call, Request, totals::Accounting},
+    request::{Attribution, Call, Marks, Request, totals::Accounting},
 };
 
 /// Content type of what [`Exposition::render`] returns.
@@ -65,8 +65,11 @@ impl Metrics {
         })
     }
 
-    /// Counts a settled request.
+    /// Counts a settled request; one that was never answered has no duration, and is an oddity only.
     pub fn settled(&mut self, request: &Request) {
+        if request.marks.has(Marks::UNANSWERED) {
+            return;
+        }
         let (series, families) = self.pod(&request.pod);
         series.settled(families, request);
     }

@@ -11,6 +11,7 @@ pub(super) struct Families {
     emitted: IntCounter,
     consumed: IntCounter,
     dropped: IntCounterVec,
+    oddities: IntCounterVec,
     program_run: CounterVec,
     program_runs: IntCounterVec,
 }
@@ -32,6 +33,12 @@ impl Families {
                 "Records that were lost, by reason; emitted = consumed + dropped.",
                 &["reason"],
             )?,
+            oddities: make.counters(
+                "tracer_oddities_total",
+                "What was read and could not be used as it should, by kind; requests that were abandoned or \
+                 unanswered are in no other series.",
+                &["kind"],
+            )?,
             program_run: make.seconds(
                 "tracer_bpf_program_run_seconds_total",
                 "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
@@ -50,6 +57,9 @@ impl Families {
         raise(&self.consumed, accounting.consumed);
         for (reason, lost) in &accounting.dropped {
             raise(&self.dropped.with_label_values(&[*reason]), *lost);
+        }
+        for (kind, count) in &accounting.oddities {
+            raise(&self.oddities.with_label_values(&[*kind]), *count);
         }
     }
 

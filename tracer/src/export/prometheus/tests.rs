@@ -22,9 +22,14 @@ fn metrics() -> Metrics {
     metrics.tcp_round_trip(&request.pod, 0);
     metrics.finding(&request.pod, "metadata-credentials", true);
     metrics.finding(&request.pod, "dns-search", false);
-    metrics.accounting(&Accounting { emitted: 12, consumed: 9, dropped: BTreeMap::from([("ring-full", 3)]) });
+    metrics.accounting(&accounting(12, 9));
     metrics.program("tracer_ingress", 1_500_000_000, 1_000_000);
     metrics
+}
+
+fn accounting(emitted: u64, consumed: u64) -> Accounting {
+    let dropped = BTreeMap::from([("ring-full", 3)]);
+    Accounting { emitted, consumed, dropped, oddities: BTreeMap::from([("late", 0), ("unanswered", 4)]) }
 }
 
 fn text(metrics: &mut Metrics) -> String {
@@ -72,6 +77,8 @@ fn a_request_shows_in_its_series() {
         (format!(r#"tracer_finding_active{{finding="metadata-credentials",{POD},workload=""}}"#), 1.0),
         ("tracer_events_emitted_total".to_owned(), 12.0),
         (r#"tracer_events_dropped_total{reason="ring-full"}"#.to_owned(), 3.0),
+        (r#"tracer_oddities_total{kind="unanswered"}"#.to_owned(), 4.0),
+        (r#"tracer_oddities_total{kind="late"}"#.to_owned(), 0.0),
         (r#"tracer_bpf_program_run_seconds_total{program="tracer_ingress"}"#.to_owned(), 1.5),
         (r#"tracer_bpf_program_runs_total{program="tracer_ingress"}"#.to_owned(), 1e6),
         (format!(r#"tracer_build_info{{version="{}"}}"#, env!("CARGO_PKG_VERSION")), 1.0),
@@ -80,6 +87,15 @@ fn a_request_shows_in_its_series() {
         let found = sample(&text, &series);
         assert!((found - expected).abs() < 1e-12, "{series} {found}");
     }
+}
+
+#[test]
+fn a_request_that_was_never_answered_has_no_series() {
+    let mut metrics = Metrics::new(POD_LIMIT).unwrap();
+    let mut request = fixture::request();
+    request.marks = Marks::UNANSWERED;
+    metrics.settled(&request);
+    assert!(!text(&mut metrics).contains("backend-0"));
 }
 
 #[test]
@@ -116,11 +132,7 @@ fn promtool_accepts_the_metrics() {
 #[test]
 fn cumulative_numbers_are_set_not_added() {
     let mut metrics = metrics();
-    metrics.accounting(&Accounting {
-        emitted: 20,
-        consumed: 17,
-        dropped: BTreeMap::from([("ring-full", 3)]),
-    });
+    metrics.accounting(&accounting(20, 17));
     metrics.program("tracer_ingress", 2_000_000_000, 1_000_001);
     let text = text(&mut metrics);
     assert!(text.contains("tracer_events_emitted_total 20\n"));
