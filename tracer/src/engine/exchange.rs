@@ -14,6 +14,7 @@ use crate::{
     request::{
         Call, CallKind, Marks, Thread, What,
         pod::{Key, Pending},
+        wait::Rest,
     },
 };
 
@@ -222,7 +223,17 @@ fn pending(record: &FlowRecord, closing: bool) -> Pending {
         http: (record.protocol == protocol::HTTP1).then(|| http(record)),
         marks,
         emitted: record.emitted,
-        is_final: closing || record.flags & flow_flag::FINAL != 0,
+        rest: rest(record, closing),
+    }
+}
+
+fn rest(record: &FlowRecord, closing: bool) -> Rest {
+    if closing || record.flags & flow_flag::FINAL != 0 {
+        Rest::None
+    } else if record.stalled != 0 {
+        Rest::Certain
+    } else {
+        Rest::Possible
     }
 }
 

@@ -5,7 +5,6 @@ use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
 
 /// A record of the ring.
 #[expect(
-    clippy::large_enum_variant,
     reason = "lives on the stack for one call; the large variant is the usual one"
 )]
 #[derive(Clone, Copy, Debug)]

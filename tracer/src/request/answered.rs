@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{
     attribution::Candidate,
     pod::{Key, Pending},
-    wait::{Due, SETTLE},
+    wait::{Due, Rest, SETTLE},
 };
 
 /// A request that took longer from its first byte to its record does not queue, and one that took longer to
@@ -100,7 +100,7 @@ impl Answered {
     /// Adds a request; `known` says that it replaces an open one.
     pub(super) fn insert(&mut self, key: Key, pending: Pending, known: bool) {
         let span = Span::of(&pending);
-        if !known && pending.is_final && span.length() <= LONG {
+        if !known && pending.rest == Rest::None && span.length() <= LONG {
             self.longest = self.longest.max(span.length());
             grow(&mut self.spans);
             grow(&mut self.queue);
@@ -125,8 +125,8 @@ impl Answered {
         let queued = self.queue.iter().map(|queued| (queued.key(), &queued.pending));
         let open = self.open.iter().map(|((_, key), open)| (*key, &open.pending));
         queued
-            .take_while(move |(_, p)| due.request(p.emitted, p.is_final))
-            .chain(open.filter(move |(_, p)| due.request(p.emitted, p.is_final)))
+            .take_while(move |(_, p)| due.request(p.emitted, p.rest))
+            .chain(open.filter(move |(_, p)| due.request(p.emitted, p.rest)))
     }
 
     /// Gives the requests whose wait is over to `settle`, and beyond `limit` the oldest ones; those in
@@ -142,7 +142,7 @@ impl Answered {
         let waits = |key: &Key| postponed.binary_search_by_key(key, |(request, _)| *request).is_ok();
         let mut longest_left = false;
         while let Some(queued) =
-            self.queue.pop_front_if(|q| surplus > 0 || due.request(q.pending.emitted, true))
+            self.queue.pop_front_if(|q| surplus > 0 || due.request(q.pending.emitted, Rest::None))
         {
             longest_left |= self.spans.pop_front().is_some_and(|span| span.length() >= self.longest);
             let (key, pending) = (queued.key(), queued.pending);
@@ -156,7 +156,7 @@ impl Answered {
         let leaves = |(_, key): &(bool, Key), open: &mut Open| {
             let early = surplus > 0;
             surplus = surplus.saturating_sub(1);
-            early || due.request(open.pending.emitted, open.pending.is_final) && !waits(key)
+            early || due.request(open.pending.emitted, open.pending.rest) && !waits(key)
         };
         for ((_, key), open) in self.open.extract_if(.., leaves) {
             settle(Settling { key, pending: &open.pending, known: open.known });

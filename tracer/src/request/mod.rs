@@ -9,7 +9,7 @@ mod entry;
 mod multiplex;
 pub mod pod;
 pub mod totals;
-mod wait;
+pub mod wait;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -12,7 +12,7 @@ use super::{
     attribution::{Candidate, View},
     entry::{Entry, calls_between, learn, settle_call},
     multiplex::Multiplexing,
-    wait::{Due, Farthest},
+    wait::{Due, Farthest, Rest},
 };
 use crate::{
     flow::{Messages, Transport},
@@ -59,8 +59,8 @@ pub struct Pending {
     pub marks: Marks,
     /// When its newest record was emitted.
     pub emitted: u64,
-    /// Nothing about it can change any more: the flow's next exchange has begun, or the flow is closed.
-    pub is_final: bool,
+    /// Whether more of it will come.
+    pub rest: Rest,
 }
 
 /// What a tracker gives back when time moves on.
@@ -201,7 +201,7 @@ impl PodTracker {
         }
         let mut candidates = Vec::new();
         for (request, pending) in self.answered.due(due) {
-            let patient = due.is_patient(pending.emitted, pending.is_final);
+            let patient = due.is_patient(pending.emitted, pending.rest);
             if let Ok(at) = before.binary_search_by_key(&request, |(request, _)| *request)
                 && patient
                 && self.calls.get(&before[at].1).is_some_and(|e| e.waits(&self.in_flight, &self.threads))

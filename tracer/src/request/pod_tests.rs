@@ -6,7 +6,7 @@ use std::{
 use super::*;
 use crate::request::{
     CallKind, What,
-    wait::{OPEN_SETTLE, PATIENCE},
+    wait::{OPEN_SETTLE, PATIENCE, Rest},
 };
 
 const MS: u64 = 1_000_000;
@@ -39,7 +39,7 @@ fn request(flow: u64, thread: Thread, t1: u64, t2: u64, t3: u64) -> (Key, Pendin
         http: None,
         marks: Marks::default(),
         emitted: t3.max(t1) * MS,
-        is_final: t3 != 0,
+        rest: if t3 == 0 { Rest::Possible } else { Rest::None },
     };
     (Key { first: t1 * MS, flow, number: 1 }, pending)
 }
@@ -185,7 +185,7 @@ fn a_call_that_outlives_the_response_covers_the_rest_of_the_window() {
 fn an_update_replaces_and_a_late_one_is_counted() {
     let mut lab = Lab::default();
     let (key, mut first) = request(1, A, 10, 50, 51);
-    first.is_final = false;
+    first.rest = Rest::Possible;
     lab.tracker.request(key, first, 0);
     let (key, second) = request(1, A, 10, 50, 60);
     lab.tracker.request(key, second, 1);
@@ -306,7 +306,7 @@ fn a_request_that_is_never_answered_stops_counting_after_a_minute() {
 fn a_response_may_pause() {
     let mut lab = Lab::default();
     let (key, mut paused) = request(1, A, 10, 50, 51);
-    paused.is_final = false;
+    paused.rest = Rest::Possible;
     lab.tracker.request(key, paused, 0);
     lab.advance(51 + OPEN_SETTLE / MS - 1);
     assert_eq!(lab.requests.len(), 0);
@@ -314,6 +314,20 @@ fn a_response_may_pause() {
     lab.tracker.request(key, rest, 1);
     lab.advance(1900 + SETTLE / MS);
     assert_eq!((lab.requests[0].stages.send, lab.tracker.late), (1850 * MS, 0));
+}
+
+#[test]
+fn a_response_whose_client_reads_no_more_waits_for_the_rest() {
+    let mut lab = Lab::default();
+    let (key, mut stalled) = request(1, A, 10, 50, 51);
+    stalled.rest = Rest::Certain;
+    lab.tracker.request(key, stalled, 0);
+    lab.advance(30_000);
+    assert_eq!(lab.requests.len(), 0);
+    let (_, rest) = request(1, A, 10, 50, 30_050);
+    lab.tracker.request(key, rest, 1);
+    lab.advance(31_000);
+    assert_eq!((lab.requests[0].stages.send, lab.tracker.late), (30_000 * MS, 0));
 }
 
 #[test]

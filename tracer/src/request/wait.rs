@@ -5,12 +5,25 @@
 pub const SETTLE: u64 = 300_000_000;
 /// How long an answered request waits that is not final: a response may pause.
 pub(super) const OPEN_SETTLE: u64 = 2_000_000_000;
+/// How long an answered request waits whose client has closed its window: the kernel says when it opens.
+const STALLED_SETTLE: u64 = 60_000_000_000;
 /// How much longer a request waits for another request's answer to tell whose a call was.
 pub(super) const PATIENCE: u64 = 2_000_000_000;
 /// Round-trip time that is waited for at most.
 const FAR: u64 = 2_000_000_000;
 /// How long the largest round-trip time counts at least; at most twice as long.
 const LATELY: u64 = 30_000_000_000;
+
+/// What its newest record says about the rest of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There is none: the flow's next exchange has begun, or the flow is closed.
+    None,
+    /// More of the response may come.
+    Possible,
+    /// More will come: the receiver has closed its window.
+    Certain,
+}
 
 /// The largest round-trip time lately: the acknowledgment, and with it the record, comes that much later.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,17 +70,21 @@ impl Due {
     }
 
     /// The same of a request.
-    pub(super) fn request(&self, emitted: u64, is_final: bool) -> bool {
-        self.now.saturating_sub(emitted) >= self.wait(is_final)
+    pub(super) fn request(&self, emitted: u64, rest: Rest) -> bool {
+        self.now.saturating_sub(emitted) >= self.wait(rest)
     }
 
     /// Whether a request that has waited may wait on for another's answer.
-    pub(super) fn is_patient(&self, emitted: u64, is_final: bool) -> bool {
-        self.now.saturating_sub(emitted) < self.wait(is_final) + PATIENCE
+    pub(super) fn is_patient(&self, emitted: u64, rest: Rest) -> bool {
+        self.now.saturating_sub(emitted) < self.wait(rest) + PATIENCE
     }
 
-    fn wait(&self, is_final: bool) -> u64 {
-        if is_final { self.settle } else { self.settle.max(OPEN_SETTLE) }
+    fn wait(&self, rest: Rest) -> u64 {
+        match rest {
+            Rest::None => self.settle,
+            Rest::Possible => self.settle.max(OPEN_SETTLE),
+            Rest::Certain => STALLED_SETTLE,
+        }
     }
 }
 
