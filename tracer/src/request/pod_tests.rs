@@ -4,10 +4,7 @@ use std::{
 };
 
 use super::*;
-use crate::request::{
-    CallKind, What,
-    wait::{OPEN_SETTLE, PATIENCE},
-};
+use crate::request::{CallKind, What, wait::PATIENCE};
 
 const MS: u64 = 1_000_000;
 const A: Thread = Thread { thread: 11, process: 10 };
@@ -308,7 +305,7 @@ fn a_response_may_pause() {
     let (key, mut paused) = request(1, A, 10, 50, 51);
     paused.is_final = false;
     lab.tracker.request(key, paused, 0);
-    lab.advance(51 + OPEN_SETTLE / MS - 1);
+    lab.advance(1800);
     assert_eq!(lab.requests.len(), 0);
     let (_, rest) = request(1, A, 10, 50, 1900);
     lab.tracker.request(key, rest, 1);
