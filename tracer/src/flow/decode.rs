@@ -4,9 +4,6 @@ use bytemuck::try_from_bytes;
 use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
 
 /// A record of the ring.
-#[expect(
-    reason = "lives on the stack for one call; the large variant is the usual one"
-)]
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A flow opened, moved, failed or closed.

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use rustc_hash::FxHashMap;
+
 use super::{
     attribution::Candidate,
     pod::{Key, Pending},
@@ -84,6 +86,8 @@ pub(super) struct Answered {
     open: BTreeMap<(bool, Key), Open>,
     /// Longest span in `spans`.
     longest: u64,
+    /// By flow, the request in `open` of which more may come: the flow's next one says that none will.
+    unfinished: FxHashMap<u64, (bool, Key)>,
 }
 
 impl Answered {
@@ -99,6 +103,7 @@ impl Answered {
 
     /// Adds a request; `known` says that it replaces an open one.
     pub(super) fn insert(&mut self, key: Key, pending: Pending, known: bool) {
+        self.finish_last(&key);
         let span = Span::of(&pending);
         if !known && pending.rest == Rest::None && span.length() <= LONG {
             self.longest = self.longest.max(span.length());
@@ -108,8 +113,25 @@ impl Answered {
             self.queue.push_back(Queued { flow: key.flow, number: key.number, pending });
             return;
         }
-        let open = self.open.entry(place(key, &pending)).or_insert(Open { pending, known: pending.emitted });
+        let place = place(key, &pending);
+        if pending.rest != Rest::None {
+            self.unfinished.insert(key.flow, place);
+        }
+        let open = self.open.entry(place).or_insert(Open { pending, known: pending.emitted });
         open.pending = pending;
+    }
+
+    /// Another request of the flow has begun: the one before it is all there.
+    pub(super) fn finish_last(&mut self, key: &Key) {
+        if self.unfinished.is_empty() {
+            return;
+        }
+        if let Some(last) = self.unfinished.remove(&key.flow)
+            && last.1.number != key.number
+            && let Some(open) = self.open.get_mut(&last)
+        {
+            open.pending.rest = Rest::None;
+        }
     }
 
     /// Not later than the first byte of any request here.
@@ -159,6 +181,9 @@ impl Answered {
             early || due.request(open.pending.emitted, open.pending.rest) && !waits(key)
         };
         for ((_, key), open) in self.open.extract_if(.., leaves) {
+            if open.pending.rest != Rest::None {
+                self.unfinished.remove(&key.flow);
+            }
             settle(Settling { key, pending: &open.pending, known: open.known });
         }
         if longest_left {

@@ -107,6 +107,7 @@ impl PodTracker {
         self.newest = self.newest.max(pending.emitted);
         self.farthest.see(pending.transport.srtt_us);
         if !pending.messages.is_answered() {
+            self.answered.finish_last(&key);
             self.in_flight.insert(key, pending);
             if self.in_flight.len() > IN_FLIGHT_LIMIT && self.in_flight.pop_first().is_some() {
                 self.abandoned += 1;

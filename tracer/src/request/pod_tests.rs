@@ -6,7 +6,7 @@ use std::{
 use super::*;
 use crate::request::{
     CallKind, What,
-    wait::{OPEN_SETTLE, PATIENCE, Rest},
+    wait::{PATIENCE, Rest},
 };
 
 const MS: u64 = 1_000_000;
@@ -308,12 +308,25 @@ fn a_response_may_pause() {
     let (key, mut paused) = request(1, A, 10, 50, 51);
     paused.rest = Rest::Possible;
     lab.tracker.request(key, paused, 0);
-    lab.advance(51 + OPEN_SETTLE / MS - 1);
+    lab.advance(1800);
     assert_eq!(lab.requests.len(), 0);
     let (_, rest) = request(1, A, 10, 50, 1900);
     lab.tracker.request(key, rest, 1);
     lab.advance(1900 + SETTLE / MS);
     assert_eq!((lab.requests[0].stages.send, lab.tracker.late), (1850 * MS, 0));
+}
+
+#[test]
+fn the_next_request_on_a_flow_ends_the_wait_for_more_of_the_last() {
+    let mut lab = Lab::default();
+    let (key, mut flushed) = request(1, A, 10, 50, 51);
+    flushed.rest = Rest::Possible;
+    lab.tracker.request(key, flushed, 0);
+    let (mut next, pending) = request(1, A, 100, 150, 151);
+    next.number = 2;
+    lab.tracker.request(next, pending, 0);
+    lab.advance(51 + SETTLE / MS);
+    assert_eq!(lab.requests.iter().map(|request| request.number).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
