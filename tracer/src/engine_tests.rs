@@ -205,6 +205,27 @@ fn connects_are_calls_and_to_the_metadata_service_metadata() {
 }
 
 #[test]
+fn a_wait_ends_when_the_pod_closes_not_when_the_kernel_forgets_the_flow() {
+    let mut lab = Lab::new();
+    let request = lab.exchange(role::SERVER, 0, 5000, "GET /", "HTTP/1.1 503 ");
+    let mut dead = lab.exchange(role::CLIENT, 10, 0, "GET /dead", "");
+    dead.emitted = 60 * MS;
+    lab.flow(&dead);
+    dead.flags |= flow_flag::FIN_OUT;
+    dead.updates = 1;
+    dead.emitted = 1010 * MS;
+    lab.flow(&dead);
+    lab.flow(&request);
+    dead.kind = kind::CLOSED;
+    dead.updates = 2;
+    dead.emitted = 90_000 * MS;
+    lab.flow(&dead);
+    lab.finish(100_000);
+    assert_eq!(lab.seen.requests[0].stages.upstream, 1000 * MS);
+    assert_eq!(lab.seen.calls[0].0.end, 1010 * MS);
+}
+
+#[test]
 fn a_request_that_is_never_answered_ends_with_its_flow_and_is_marked() {
     let mut lab = Lab::new();
     let mut record = lab.exchange(role::SERVER, 10, 0, "GET /", "");

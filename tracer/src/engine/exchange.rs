@@ -86,15 +86,18 @@ impl<R: Resolve> Engine<R> {
             self.metadata.wipe(record.flow, record.exchange);
         }
         let Some(pod) = self.pod(record.cgroup) else { return };
-        // The close of a flow repeats its last exchange, which has settled long ago as a rule.
-        if closing && record.updates > 0 && !pod.tracker.is_pending(&key) {
+        let answered = record.response_first != 0;
+        // Who closes or resets waits for nothing any more. A response may still come to a half-closed flow.
+        let given_up = !answered && record.flags & (GIVEN_UP | client_fin(record)) != 0;
+        // The close of a flow repeats its last exchange: that has settled long ago as a rule, or has ended.
+        if closing && record.updates > 0 && (given_up || !pod.tracker.is_pending(&key)) {
             return;
         }
+        let closing = closing || given_up;
         if record.role == role::SERVER {
             pod.tracker.request(key, pending(record, closing), record.updates);
             return;
         }
-        let answered = record.response_first != 0;
         let end = if answered { record.response_last } else { record.emitted };
         let call = Call { start: record.request_first, end, answered, ..call(record, kind, what) };
         pod.tracker.call(key, call, !answered && !closing, record.emitted, record.updates);
@@ -225,6 +228,14 @@ fn pending(record: &FlowRecord, closing: bool) -> Pending {
         emitted: record.emitted,
         rest: rest(record, closing),
     }
+}
+
+/// Flags of a flow on which no answer comes any more, whoever waits.
+const GIVEN_UP: u8 = flow_flag::FIN_OUT | flow_flag::RESET_IN | flow_flag::RESET_OUT;
+
+/// A client's call is over when its server closes without an answer; a server may answer a client that closed.
+fn client_fin(record: &FlowRecord) -> u8 {
+    if record.role == role::CLIENT { flow_flag::FIN_IN } else { 0 }
 }
 
 fn rest(record: &FlowRecord, closing: bool) -> Rest {

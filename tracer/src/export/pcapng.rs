@@ -171,8 +171,17 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When the output takes no more.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        let result = self.output.write_all(self.encoder.get_ref()).and_then(|()| self.output.flush());
-        result.map_err(|source| WriteError { written: self.written, source })?;
+        let buffer = self.encoder.get_ref();
+        let mut taken = 0;
+        let result = write_counted(&mut self.output, buffer, &mut taken).and_then(|()| self.output.flush());
+        if let Err(source) = result {
+            let whole = whole_blocks(buffer.get(..taken).unwrap_or_default());
+            let bytes = self.written.bytes + whole.bytes;
+            return Err(WriteError {
+                written: Written { bytes, packets: self.written.packets + whole.packets },
+                source,
+            });
+        }
         self.pending.bytes += self.encoder.get_ref().len() as u64;
         self.encoder.get_mut().clear();
         self.written = self.pending;
@@ -235,6 +244,35 @@ impl<W: Write> Writer<W> {
         encoded.map_err(|error| WriteError { written: self.written, source: encoding(error) })?;
         if self.encoder.get_ref().len() >= BUFFER { self.flush() } else { Ok(()) }
     }
+}
+
+/// Writes all of `bytes`; `taken` says how many the output took, also when it fails.
+fn write_counted(output: &mut impl Write, bytes: &[u8], taken: &mut usize) -> io::Result<()> {
+    while let Some(rest) = bytes.get(*taken..).filter(|rest| !rest.is_empty()) {
+        match output.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => *taken += written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The whole blocks at the beginning of `bytes`: each says its type and its length in its first eight bytes.
+fn whole_blocks(bytes: &[u8]) -> Written {
+    const ENHANCED_PACKET: u32 = 6;
+    let mut whole = Written::default();
+    let mut rest = bytes;
+    while let Some((head, _)) = rest.split_first_chunk::<8>() {
+        let [a, b, c, d, e, f, g, h] = *head;
+        let length = u32::from_le_bytes([e, f, g, h]);
+        let Some(next) = rest.get(length as usize..).filter(|_| length >= 12) else { break };
+        whole.bytes += u64::from(length);
+        whole.packets += u64::from(u32::from_le_bytes([a, b, c, d]) == ENHANCED_PACKET);
+        rest = next;
+    }
+    whole
 }
 
 fn encoding(error: PcapNgWriteError) -> io::Error {

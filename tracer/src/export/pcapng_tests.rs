@@ -268,4 +268,5 @@ fn a_full_disk_says_what_is_complete() {
     let complete = usize::try_from(error.written.bytes).unwrap();
     let packets = blocks(&output.bytes[..complete]).iter().filter_map(Block::as_enhanced_packet).count();
     assert_eq!(packets as u64, error.written.packets);
+    assert!(output.bytes.len() - complete < 1_100, "not more than one block is torn");
 }
