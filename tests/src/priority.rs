@@ -30,7 +30,9 @@ pub fn raise() {
 
 /// Round robin, so that threads of the same priority cannot keep each other from a CPU for long.
 fn real_time() -> Result<(), Error> {
-    let parameter = libc::sched_param { sched_priority: REAL_TIME };
+    // SAFETY: zeroes are a value of this struct of numbers, which has more fields in some C libraries.
+    let mut parameter: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameter.sched_priority = REAL_TIME;
     // SAFETY: the pointer is to a local struct, which the call only reads.
     succeeded(unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameter) })
 }

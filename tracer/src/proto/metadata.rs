@@ -1,8 +1,8 @@
 //! The cloud metadata service: which step of the credentials dance a call is, and how long the credentials it
 //! returned live. Nothing else of the payload is kept.
 //!
-//! AWS IMDSv1/v2, ECS task roles and EKS Pod Identity, GCP, Azure (see `reference` links in
-//! docs/limitations.md); other providers are `other` steps with their path.
+//! AWS IMDSv1/v2, ECS task roles and EKS Pod Identity, GCP, Azure and Alibaba are known; of other providers the
+//! steps are `other`, with their path.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

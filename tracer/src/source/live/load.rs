@@ -31,7 +31,7 @@ pub(super) fn load(options: &Options) -> Result<(Ebpf, ThreadSource), Error> {
 
 fn load_with(options: &Options, source: ThreadSource) -> Result<Ebpf, Error> {
     let (mode, pid_offset, tgid_offset) = source.globals();
-    let wake_at = u64::from(options.ring_bytes / 4);
+    let wake_at = u64::from(options.ring_bytes / 2);
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::DEBUG)
