@@ -27,7 +27,7 @@ const ANSWER_TIME: u64 = 60_000_000_000;
 /// Requests kept per pod that wait for their answer; at the cap the oldest is given up and counted.
 pub const IN_FLIGHT_LIMIT: usize = 16_384;
 /// Answered requests kept per pod until they settle; at the cap the oldest settles early.
-pub const ANSWERED_LIMIT: usize = 262_144;
+pub const ANSWERED_LIMIT: usize = 131_072;
 /// Calls kept per pod until they settle; at the cap the oldest settles early.
 pub const CALL_LIMIT: usize = 65_536;
 /// Calls of one request whose detail is kept.
