@@ -119,3 +119,23 @@ fn has_type(head: &str, expected: &str) -> bool {
     let head = head.to_ascii_lowercase();
     head.lines().any(|line| line.strip_prefix("content-type:").is_some_and(|kind| kind.contains(expected)))
 }
+
+#[test]
+fn after_attaching_cap_bpf_is_all_that_is_left() -> Result<()> {
+    let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
+    let agent = Tracing::start(&program()?, &incident.lab, "agent", &[])?;
+    incident.run(2, 1)?;
+    agent.settled(incident.backend.uid(), 2)?;
+    let tasks =
+        std::fs::read_dir(format!("/proc/{}/task", agent.id())).context("listing the agent's threads")?;
+    for task in tasks {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        for set in ["CapPrm", "CapEff"] {
+            let line =
+                status.lines().find(|line| line.starts_with(set)).context("no capabilities in status")?;
+            // CAP_BPF is bit 39 of linux/capability.h.
+            ensure!(line.ends_with("\t0000008000000000"), "{line}");
+        }
+    }
+    Ok(())
+}

@@ -266,5 +266,4 @@ impl<R: Resolve> Engine<R> {
 }
 
 #[cfg(test)]
-#[path = "../engine_tests.rs"]
 mod tests;

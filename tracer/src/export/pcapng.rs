@@ -264,12 +264,11 @@ fn whole_blocks(bytes: &[u8]) -> Written {
     const ENHANCED_PACKET: u32 = 6;
     let mut whole = Written::default();
     let mut rest = bytes;
-    while let Some((head, _)) = rest.split_first_chunk::<8>() {
-        let [a, b, c, d, e, f, g, h] = *head;
-        let length = u32::from_le_bytes([e, f, g, h]);
+    let word = |bytes: &[u8], at: usize| bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word));
+    while let (Some(kind), Some(length)) = (word(rest, 0), word(rest, 4)) {
         let Some(next) = rest.get(length as usize..).filter(|_| length >= 12) else { break };
         whole.bytes += u64::from(length);
-        whole.packets += u64::from(u32::from_le_bytes([a, b, c, d]) == ENHANCED_PACKET);
+        whole.packets += u64::from(kind == ENHANCED_PACKET);
         rest = next;
     }
     whole
