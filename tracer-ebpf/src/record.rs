@@ -77,6 +77,9 @@ pub const PAYLOAD_PREFIX: usize = 4096;
 pub const PAYLOAD_LIMIT: u32 = 16 * 1024;
 
 /// A flow and its current exchange. The kernel keeps it in socket storage and copies it out whole.
+///
+/// What ingress and egress both write stands together at the end, next to the rest of the state: the two run on
+/// different CPUs, and each cache line that both write travels between them once per exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct FlowRecord {
@@ -86,22 +89,12 @@ pub struct FlowRecord {
     pub role: u8,
     /// 4 or 6.
     pub family: u8,
-    /// Bits of [`flow_flag`].
-    pub flags: u8,
-    /// One of [`protocol`].
-    pub protocol: u8,
-    /// Bytes of `request_prefix` in use.
-    pub request_prefix_length: u8,
-    /// Bytes of `response_prefix` in use.
-    pub response_prefix_length: u8,
     /// SYNs sent: more than one is a retransmitted connect.
     pub syns: u8,
     /// The pod's port.
     pub local_port: u16,
     /// The peer's port.
     pub remote_port: u16,
-    /// Number of the exchange on its flow, from 1; 0 before the first.
-    pub exchange: u32,
     /// Identity of the flow: unique while the agent lives.
     pub flow: u64,
     /// cgroup v2 id of the socket: the pod.
@@ -114,6 +107,16 @@ pub struct FlowRecord {
     pub opened: u64,
     /// When the handshake ended.
     pub established: u64,
+    /// When this record was emitted.
+    pub emitted: u64,
+    /// Smoothed round-trip time, microseconds (`tcp_sock.srtt_us >> 3`).
+    pub srtt_us: u32,
+    /// Segments that the pod retransmitted on this flow so far (`tcp_sock.total_retrans`).
+    pub retransmits: u32,
+    /// First bytes of the request.
+    pub request_prefix: [u8; REQUEST_PREFIX],
+    /// First bytes of the response.
+    pub response_prefix: [u8; RESPONSE_PREFIX],
     /// First byte of the request.
     pub request_first: u64,
     /// Last byte of the request.
@@ -126,25 +129,25 @@ pub struct FlowRecord {
     pub request_bytes: u64,
     /// Bytes of the response so far.
     pub response_bytes: u64,
-    /// When this record was emitted.
-    pub emitted: u64,
     /// Thread that sent the pod's message of this exchange (the call's request, the request's response);
     /// 0 when not known.
     pub thread: u32,
     /// Process of `thread`; 0 when not known.
     pub process: u32,
-    /// Smoothed round-trip time, microseconds (`tcp_sock.srtt_us >> 3`).
-    pub srtt_us: u32,
-    /// Segments that the pod retransmitted on this flow so far (`tcp_sock.total_retrans`).
-    pub retransmits: u32,
+    /// Number of the exchange on its flow, from 1; 0 before the first.
+    pub exchange: u32,
     /// How often this exchange was emitted before: 0 means that nobody can know it yet.
     pub updates: u32,
     /// 1 when the receiver of the newest message has closed its window: more of it will come.
     pub stalled: u32,
-    /// First bytes of the request.
-    pub request_prefix: [u8; REQUEST_PREFIX],
-    /// First bytes of the response.
-    pub response_prefix: [u8; RESPONSE_PREFIX],
+    /// Bits of [`flow_flag`].
+    pub flags: u8,
+    /// One of [`protocol`].
+    pub protocol: u8,
+    /// Bytes of `request_prefix` in use.
+    pub request_prefix_length: u8,
+    /// Bytes of `response_prefix` in use.
+    pub response_prefix_length: u8,
 }
 
 impl fmt::Debug for FlowRecord {
