@@ -182,10 +182,7 @@ impl<R: Resolve> Engine<R> {
 
     /// The pod of a cgroup, known from now on.
     pub fn resolve(&mut self, cgroup: u64) -> Arc<Pod> {
-        let at = match self.by_cgroup.get(&cgroup) {
-            Some(at) => *at,
-            None => self.add_pod(cgroup),
-        };
+        let at = self.index(cgroup);
         Arc::clone(&self.pods[at].pod)
     }
 
@@ -214,11 +211,16 @@ impl<R: Resolve> Engine<R> {
     }
 
     fn pod(&mut self, cgroup: u64) -> Option<&mut PodState> {
-        let at = match self.by_cgroup.get(&cgroup) {
+        let at = self.index(cgroup);
+        self.pods.get_mut(at)
+    }
+
+    /// Where the pod of a cgroup stands in `pods`, known from now on.
+    fn index(&mut self, cgroup: u64) -> usize {
+        match self.by_cgroup.get(&cgroup) {
             Some(at) => *at,
             None => self.add_pod(cgroup),
-        };
-        self.pods.get_mut(at)
+        }
     }
 
     fn add_pod(&mut self, cgroup: u64) -> usize {
