@@ -241,12 +241,18 @@ impl FlowState {
     fn begin_exchange(&mut self, response: bool) {
         let record = &mut self.record;
         record.exchange = record.exchange.wrapping_add(1);
-        record.request_first = 0;
-        record.request_last = 0;
-        record.response_first = 0;
-        record.response_last = 0;
-        record.request_bytes = 0;
-        record.response_bytes = 0;
+        for field in [
+            &mut record.request_first,
+            &mut record.request_last,
+            &mut record.response_first,
+            &mut record.response_last,
+            &mut record.request_bytes,
+            &mut record.response_bytes,
+        ] {
+            // SAFETY: a field of its own. Volatile, because the compiler makes one `memset` of neighbouring
+            // zeroes, and that of the BPF target is a loop over bytes: a tenth of the programs' time.
+            unsafe { core::ptr::from_mut(field).write_volatile(0) };
+        }
         record.request_prefix_length = 0;
         record.response_prefix_length = 0;
         record.thread = 0;
