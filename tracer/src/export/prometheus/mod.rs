@@ -14,11 +14,12 @@ mod request;
 mod tcp;
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, hash_map::Entry},
     sync::Arc,
 };
 
 use prometheus::{Registry, Result, TextEncoder};
+use rustc_hash::FxHashMap;
 
 pub use self::tcp::{ConnectResult, ResetBy};
 use self::{
@@ -39,7 +40,8 @@ pub const POD_LIMIT: usize = 1_000;
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    pods: HashMap<Arc<Pod>, PodSeries>,
+    /// Looked up for every request, so with a fast hash; the kubelet chose the keys.
+    pods: FxHashMap<Arc<Pod>, PodSeries>,
     pod_limit: usize,
     /// Where the pods above the limit are counted.
     other: PodSeries,
@@ -58,7 +60,7 @@ impl Metrics {
         Ok(Self {
             registry,
             families,
-            pods: HashMap::new(),
+            pods: FxHashMap::default(),
             pod_limit,
             other: PodSeries::new(PodLabels::other()),
             findings: BTreeSet::new(),
