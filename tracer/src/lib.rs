@@ -1,5 +1,5 @@
 //! Network latency breakdowns per pod. The folders are in the order in which data flows: [`source`] reads
-//! records, [`flow`] and [`proto`] understand them, [`request`] ties calls to requests and splits the time,
+//! records or packets, [`packet`], [`flow`] and [`proto`] understand them, [`request`] ties calls to requests and splits the time,
 //! [`finding`] names causes, [`export`] and [`cli`] show it. [`engine`] wires the pure core together.
 
 pub mod cli;
@@ -8,6 +8,7 @@ pub mod engine;
 pub mod export;
 pub mod finding;
 pub mod flow;
+pub mod packet;
 pub mod pod;
 pub mod proto;
 pub mod request;

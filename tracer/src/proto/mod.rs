@@ -5,3 +5,4 @@ pub mod dns;
 pub mod http1;
 pub mod lookup;
 pub mod metadata;
+pub mod stream;
