@@ -11,5 +11,6 @@
 
 pub mod counter;
 pub mod flow;
+mod prefix;
 pub mod record;
 pub mod segment;

@@ -14,7 +14,7 @@ use tracer_ebpf::{
     flow::{FlowState, Plan},
     record::{
         DATAGRAM_PREFIX, DatagramRecord, PACKET_SIZES, PAYLOAD_LIMIT, PAYLOAD_PREFIX, PacketHead,
-        PayloadRecord, REQUEST_PREFIX, RESPONSE_PREFIX, flow_flag, kind, protocol,
+        PayloadRecord, REQUEST_PREFIX, RESPONSE_PREFIX, kind,
     },
     segment::Direction,
 };
@@ -65,44 +65,7 @@ pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, fr
         let [a, b, c, d, ..] = record.request_prefix;
         [a, b, c, d]
     };
-    if record.protocol == protocol::UNKNOWN {
-        learn(state, plan, first);
-    } else if plan.response && is_interim(&state.record.response_prefix) {
-        state.interim();
-    }
-}
-
-/// What a flow speaks, from the first bytes of its first message. Those of a joined flow may be from the middle
-/// of one: there only a start line tells, and whose it is tells the role too.
-#[inline(always)]
-fn learn(state: &mut FlowState, plan: &Plan, first: [u8; 4]) {
-    let joined = state.record.flags & flow_flag::JOINED != 0;
-    if is_http1(first) {
-        state.record.protocol = protocol::HTTP1;
-        if joined && plan.response != (&first == b"HTTP") {
-            state.reverse();
-        }
-        return;
-    }
-    state.record.request_prefix_length = 0;
-    state.record.response_prefix_length = 0;
-    if !joined {
-        state.record.protocol = protocol::OPAQUE;
-    }
-}
-
-/// Whether a response is `HTTP/1.1 1xx`, which the final one follows. 101 is final: the protocol changes.
-#[inline(always)]
-fn is_interim(response: &[u8; RESPONSE_PREFIX]) -> bool {
-    let [.., space, hundreds, tens, ones, _, _, _, _] = *response;
-    let [h, t, ..] = *response;
-    h == b'H' && t == b'T' && space == b' ' && hundreds == b'1' && !(tens == b'0' && ones == b'1')
-}
-
-/// The first four bytes of the methods of RFC 9110, section 9.3, and RFC 5789, and of a status line.
-#[inline(always)]
-fn is_http1(first: [u8; 4]) -> bool {
-    matches!(&first, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" | b"HTTP")
+    state.understand(plan, first);
 }
 
 /// Emits the payload of a metadata segment, up to [`PAYLOAD_LIMIT`] bytes of its message.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod capture;
+mod collector;
 mod doctor;
 mod live;
 mod options;

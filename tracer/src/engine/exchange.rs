@@ -8,6 +8,7 @@ use super::{Engine, FlowEvent, Observer, Resolve};
 use crate::{
     flow::{Messages, Transport},
     proto::{
+        http::Http,
         http1,
         metadata::{MetadataCall, Step, public_path},
     },
@@ -202,7 +203,7 @@ fn http(record: &FlowRecord) -> http1::Exchange {
 }
 
 fn opaque_or_http(record: &FlowRecord) -> What {
-    if record.protocol == protocol::HTTP1 { What::Http1(http(record)) } else { What::Opaque }
+    if record.protocol == protocol::HTTP1 { What::Http(Http::Prefix(http(record))) } else { What::Opaque }
 }
 
 fn pending(record: &FlowRecord, closing: bool) -> Pending {
@@ -223,7 +224,7 @@ fn pending(record: &FlowRecord, closing: bool) -> Pending {
         messages,
         transport: Transport::of(record),
         thread: Thread { thread: record.thread, process: record.process },
-        http: (record.protocol == protocol::HTTP1).then(|| http(record)),
+        http: (record.protocol == protocol::HTTP1).then(|| Http::Prefix(http(record))),
         marks,
         emitted: record.emitted,
         rest: rest(record, closing),

@@ -4,13 +4,14 @@
 mod exchange;
 mod metadata;
 mod pod;
+mod told;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 
-pub use self::pod::PodState;
+pub use self::{pod::PodState, told::On};
 use crate::{
     clock::WallClock,
     finding::{Finding, Period},

@@ -9,6 +9,7 @@ use crate::{
     flow::{Messages, Transport},
     pod::{Pod, PodName},
     proto::{
+        http::Http,
         http1::Exchange,
         lookup::Lookup,
         metadata::{MetadataCall, Step},
@@ -94,7 +95,8 @@ pub(super) fn calls() -> Vec<AttributedCall> {
     let role = metadata(Step::RoleList, "GET /latest/meta-data/iam/security-credentials/");
     let credentials =
         metadata(Step::Credentials, "GET /latest/meta-data/iam/security-credentials/backend-role");
-    let search = What::Http1(http("GET /items/_search?token=s3cr3t HTTP/1.1", "HTTP/1.1 200 OK"));
+    let search =
+        What::Http(Http::Prefix(http("GET /items/_search?token=s3cr3t HTTP/1.1", "HTTP/1.1 200 OK")));
     vec![
         attributed(
             call(CallKind::Metadata, 400_000, 43_050_000, "169.254.169.254:80", role),
@@ -146,7 +148,7 @@ pub(super) fn request_with(calls: Vec<AttributedCall>) -> Request {
         },
         messages,
         thread: Thread { thread: 4, process: 3 },
-        http: Some(http("GET /v1/items/17?key=s3cr3t HTTP/1.1", "HTTP/1.1 200 OK")),
+        http: Some(Http::Prefix(http("GET /v1/items/17?key=s3cr3t HTTP/1.1", "HTTP/1.1 200 OK"))),
         stages: Stages::of(&messages, &calls),
         calls,
         marks: Marks::default(),

@@ -9,7 +9,7 @@ use super::text;
 use crate::clock::WallClock;
 use crate::{
     finding::{Finding, Value},
-    proto::http1::Exchange,
+    proto::http::Http,
     request::{
         AttributedCall, Attribution, CallKind, Request, Stages,
         totals::{PodSummary, Summary},
@@ -91,9 +91,10 @@ pub fn request_line(request: &Request, clock: &WallClock) -> String {
         time_unix_ns: clock.unix_ns(t0),
         flow: request.flow,
         number: request.number,
-        method: http.and_then(Exchange::method),
-        path: http.and_then(Exchange::path).map(|path| path.to_string()),
-        status: http.and_then(Exchange::status),
+        method: http.and_then(Http::method),
+        path: http.and_then(Http::path).map(|path| path.to_string()),
+        status: http.and_then(Http::status),
+        grpc_status: http.and_then(Http::grpc_status),
         local: request.transport.local,
         peer: request.transport.peer,
         total_ns: request.total(),
@@ -113,6 +114,8 @@ struct Line<'a> {
     method: Option<&'a str>,
     path: Option<String>,
     status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_status: Option<u16>,
     local: SocketAddr,
     peer: SocketAddr,
     total_ns: u64,

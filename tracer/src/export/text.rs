@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     finding::Value,
-    proto::{http1::Exchange, lookup::Lookup},
+    proto::{http::Http, lookup::Lookup},
     request::{AttributedCall, Attribution, Call, Marks, Request, Stages, What},
 };
 
@@ -104,8 +104,8 @@ pub(super) fn title(request: &Request) -> String {
 
 /// How a request ended.
 pub(super) fn outcome(request: &Request) -> String {
-    match request.http.as_ref().and_then(Exchange::status) {
-        Some(status) => status.to_string(),
+    match request.http.as_ref().and_then(Http::status) {
+        Some(status) => with_grpc(status.to_string(), request.http.as_ref().and_then(Http::grpc_status)),
         None if request.marks.has(Marks::UNANSWERED) => "no answer".to_owned(),
         None => "answered".to_owned(),
     }
@@ -116,10 +116,11 @@ pub(super) fn what(call: &Call) -> String {
     match &call.what {
         What::Dns(lookup) => lookup.name.clone(),
         What::Metadata(metadata) => metadata.what.clone(),
-        What::Http1(http) => match (http.method(), http.path()) {
+        What::Http(http) => match (http.method(), http.path()) {
             (Some(method), Some(path)) => format!("{method} {path}"),
             _ => String::new(),
         },
+        What::Tls { server_name } => server_name.as_deref().unwrap_or_default().to_owned(),
         What::Connect { .. } | What::Opaque => String::new(),
     }
 }
@@ -130,7 +131,8 @@ pub(super) fn detail(call: &Call) -> String {
     let mut text = match &call.what {
         What::Dns(lookup) => return printable(&dns(lookup)).into_owned(),
         What::Metadata(metadata) => with_status(format!("{} {what}", metadata.step.name()), metadata.status),
-        What::Http1(http) => with_status(what, http.status()),
+        What::Http(http) => with_grpc(with_status(what, http.status()), http.grpc_status()),
+        What::Tls { .. } => format!("TLS {what}"),
         What::Connect { .. } | What::Opaque => call.peer.to_string(),
     };
     if !call.answered {
@@ -146,6 +148,14 @@ fn dns(lookup: &Lookup) -> String {
     let timeouts = (lookup.timeouts > 0).then(|| count(lookup.timeouts.into(), "timeout", "timeouts"));
     let parts: Vec<_> = [Some(queries), nxdomain, timeouts].into_iter().flatten().collect();
     format!("{} {}", lookup.name, parts.join(", ")).trim_start().to_owned()
+}
+
+/// Every gRPC response has HTTP status 200: how the call went is in its trailers.
+fn with_grpc(what: String, status: Option<u16>) -> String {
+    match status {
+        Some(status) => format!("{what} grpc-status {status}"),
+        None => what,
+    }
 }
 
 fn with_status(what: String, status: Option<u16>) -> String {

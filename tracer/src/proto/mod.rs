@@ -2,6 +2,7 @@
 //! allocate more than a cap.
 
 pub mod dns;
+pub mod http;
 pub mod http1;
 pub mod lookup;
 pub mod metadata;

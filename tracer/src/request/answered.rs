@@ -4,7 +4,7 @@
 //! queue in the order of the ring, and settling takes them off the front. The others are found by key: those
 //! that can still be updated (at most one per flow), that wait for another's answer, or that took long.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map::Entry};
 
 use rustc_hash::FxHashMap;
 
@@ -117,8 +117,12 @@ impl Answered {
         if pending.rest != Rest::None {
             self.unfinished.insert(key.flow, place);
         }
-        let open = self.open.entry(place).or_insert(Open { pending, known: pending.emitted });
-        open.pending = pending;
+        match self.open.entry(place) {
+            Entry::Occupied(mut known) => known.get_mut().pending = pending,
+            Entry::Vacant(new) => {
+                new.insert(Open { known: pending.emitted, pending });
+            }
+        }
     }
 
     /// Another request of the flow has begun: the one before it is all there.
@@ -169,7 +173,7 @@ impl Answered {
             longest_left |= self.spans.pop_front().is_some_and(|span| span.length() >= self.longest);
             let (key, pending) = (queued.key(), queued.pending);
             if surplus == 0 && waits(&key) {
-                self.open.insert(place(key, &pending), Open { pending, known: pending.emitted });
+                self.open.insert(place(key, &pending), Open { known: pending.emitted, pending });
             } else {
                 settle(Settling { key, pending: &pending, known: pending.emitted });
             }

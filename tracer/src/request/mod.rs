@@ -17,7 +17,7 @@ pub use self::breakdown::Stages;
 use crate::{
     flow::{Messages, Transport},
     pod::Pod,
-    proto::{dns::Lookup, http1, metadata::MetadataCall},
+    proto::{dns::Lookup, http::Http, metadata::MetadataCall},
 };
 
 /// Kind of a call: which stage its time goes to.
@@ -107,8 +107,13 @@ pub enum What {
     },
     /// A request to the metadata service.
     Metadata(MetadataCall),
-    /// An exchange whose first bytes are HTTP/1.
-    Http1(http1::Exchange),
+    /// An HTTP exchange.
+    Http(Http),
+    /// A TLS handshake; the connection set-up below it is a call of its own.
+    Tls {
+        /// The name that the client asked for (SNI).
+        server_name: Option<Arc<str>>,
+    },
     /// An exchange of which only times and sizes are known.
     Opaque,
 }
@@ -202,8 +207,8 @@ pub struct Request {
     pub messages: Messages,
     /// Who wrote the response.
     pub thread: Thread,
-    /// Method, path and status, when the flow speaks HTTP/1.
-    pub http: Option<http1::Exchange>,
+    /// Method, path and status, when the flow speaks HTTP.
+    pub http: Option<Http>,
     /// Where the time went; adds up to [`Request::total`].
     pub stages: Stages,
     /// The calls that belong to it, by start.

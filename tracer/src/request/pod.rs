@@ -17,7 +17,7 @@ use super::{
 use crate::{
     flow::{Messages, Transport},
     pod::Pod,
-    proto::http1,
+    proto::http::Http,
 };
 
 pub use super::wait::SETTLE;
@@ -45,7 +45,7 @@ pub struct Key {
 }
 
 /// A request as far as it is known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pending {
     /// Times and bytes so far.
     pub messages: Messages,
@@ -53,8 +53,8 @@ pub struct Pending {
     pub transport: Transport,
     /// Who wrote the response.
     pub thread: Thread,
-    /// Start lines, if it is HTTP/1.
-    pub http: Option<http1::Exchange>,
+    /// What is known of it, if it is HTTP.
+    pub http: Option<Http>,
     /// What is unusual.
     pub marks: Marks,
     /// When its newest record was emitted.
@@ -300,7 +300,7 @@ fn build(
         transport: pending.transport,
         messages: pending.messages,
         thread: pending.thread,
-        http: pending.http,
+        http: pending.http.clone(),
         stages,
         calls: owned,
         marks,

@@ -188,7 +188,7 @@ fn an_update_replaces_and_a_late_one_is_counted() {
     first.rest = Rest::Possible;
     lab.tracker.request(key, first, 0);
     let (key, second) = request(1, A, 10, 50, 60);
-    lab.tracker.request(key, second, 1);
+    lab.tracker.request(key, second.clone(), 1);
     lab.advance(1000);
     assert_eq!(lab.requests.len(), 1);
     assert_eq!(lab.requests[0].total(), 50 * MS);

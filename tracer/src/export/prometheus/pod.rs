@@ -77,7 +77,7 @@ impl PodSeries {
                 let new = || metadata::Series::new(&families.metadata, labels);
                 self.metadata.get_or_insert_with(new).ended(&families.metadata, labels, metadata, duration);
             }
-            What::Connect { .. } | What::Http1(_) | What::Opaque => {}
+            What::Connect { .. } | What::Tls { .. } | What::Http(_) | What::Opaque => {}
         }
     }
 

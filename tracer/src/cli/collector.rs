@@ -1,0 +1,96 @@
+//! What the one-shot commands keep of each request: a line in a file, the slowest as waterfalls.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    clock::WallClock,
+    engine::{FlowEvent, Observer},
+    export::{json, table, waterfall},
+    pod::Pod,
+    request::{Attribution, Call, Marks, Request, totals::Summary},
+};
+
+/// Keeps what the outputs need of each request.
+pub(super) struct Collector {
+    lines: Option<(PathBuf, BufWriter<File>)>,
+    failure: Option<io::Error>,
+    slowest: Vec<Request>,
+    keep: usize,
+    clock: WallClock,
+}
+
+impl Collector {
+    /// Writes every request to the file `requests`, and keeps the `keep` slowest for waterfalls.
+    pub(super) fn new(requests: Option<&Path>, keep: usize, clock: WallClock) -> anyhow::Result<Self> {
+        let create = |path: &Path| {
+            let file = File::create(path)
+                .with_context(|| format!("cannot create {} for the requests", path.display()));
+            file.map(|file| (path.to_owned(), BufWriter::new(file)))
+        };
+        let lines = requests.map(create).transpose()?;
+        Ok(Self { lines, failure: None, slowest: Vec::new(), keep, clock })
+    }
+
+    fn keep_if_slow(&mut self, request: &Request) {
+        if request.marks.has(Marks::UNANSWERED) {
+            return;
+        }
+        let full = self.slowest.len() >= self.keep;
+        if self.keep == 0 || full && self.slowest.last().is_some_and(|last| last.total() >= request.total()) {
+            return;
+        }
+        let at = self.slowest.partition_point(|kept| kept.total() >= request.total());
+        self.slowest.insert(at, request.clone());
+        self.slowest.truncate(self.keep);
+    }
+
+    /// Stops the trace when the file of requests cannot be written.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        let Some(error) = self.failure.take() else { return Ok(()) };
+        let path = self.lines.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
+        Err(error).with_context(|| format!("cannot write requests to {path}"))
+    }
+
+    /// Everything is written.
+    pub(super) fn flush(&mut self) -> anyhow::Result<()> {
+        if let Some((_, lines)) = &mut self.lines
+            && let Err(error) = lines.flush()
+        {
+            self.failure = Some(error);
+        }
+        self.check()
+    }
+
+    /// The breakdown, and the waterfalls below it.
+    pub(super) fn table(&self, summary: &Summary) -> String {
+        let mut text = table::breakdown(summary);
+        for request in &self.slowest {
+            text.push('\n');
+            text.push_str(&waterfall::waterfall(request, &self.clock));
+        }
+        text
+    }
+}
+
+impl Observer for Collector {
+    fn request(&mut self, request: &Request) {
+        if let Some((_, lines)) = &mut self.lines {
+            let line = json::request_line(request, &self.clock);
+            if let Err(error) = writeln!(lines, "{line}") {
+                self.failure = Some(error);
+            }
+        }
+        self.keep_if_slow(request);
+    }
+
+    fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
+
+    fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+}

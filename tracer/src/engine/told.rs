@@ -1,0 +1,171 @@
+//! What a protocol's parser tells of a flow's exchanges → requests and calls.
+
+use tracer_ebpf::record::role;
+
+use super::{Engine, Resolve};
+use crate::{
+    flow::{Messages, Transport},
+    proto::{
+        http::Http,
+        stream::{Event, Exchange, Head, Outcome, Part, Protocol},
+    },
+    request::{
+        Call, CallKind, Marks, Thread, What,
+        pod::{Key, Pending},
+        wait::Rest,
+    },
+};
+
+/// A flow, seen from one of its ends.
+#[derive(Clone, Copy, Debug)]
+pub struct On {
+    /// Identity of the flow.
+    pub flow: u64,
+    /// One of [`role`]: what the local end is.
+    pub role: u8,
+    /// The pod of the local end, as [`Resolve`] knows it.
+    pub cgroup: u64,
+    /// The two ends.
+    pub transport: Transport,
+    /// Kind of its calls, when the local end is the client.
+    pub kind: CallKind,
+    /// The handshake was not seen.
+    pub joined: bool,
+}
+
+impl<R: Resolve> Engine<R> {
+    /// Takes what a parser told at `now`.
+    pub fn told(&mut self, on: &On, event: &Event, now: u64) {
+        match event {
+            Event::Begun { number, protocol, head, request } => {
+                let messages = messages(request, None);
+                self.exchange_of(
+                    on,
+                    Told { number: *number, http: http(*protocol, head), messages, over: false },
+                    now,
+                );
+            }
+            Event::Ended(exchange) => self.ended(on, exchange, now),
+            Event::Upgraded(_) => {}
+        }
+    }
+
+    fn ended(&mut self, on: &On, exchange: &Exchange, now: u64) {
+        let Some(request) = &exchange.request else {
+            self.oddities.unsolicited += 1;
+            return;
+        };
+        // The capture ended first: it is left in flight, as at the end of a live trace.
+        if exchange.response.is_none() && exchange.outcome == Outcome::Cut {
+            return;
+        }
+        let messages = messages(request, exchange.response.as_ref());
+        let http = http(exchange.protocol, &exchange.head);
+        self.exchange_of(on, Told { number: exchange.number, http, messages, over: true }, now);
+    }
+
+    fn exchange_of(&mut self, on: &On, told: Told, now: u64) {
+        let Some(pod) = self.pod(on.cgroup) else { return };
+        let key = Key { first: told.messages.request_first, flow: on.flow, number: told.number };
+        let updates = u32::from(told.over);
+        if on.role == role::SERVER {
+            pod.tracker.request(key, told.pending(on, now), updates);
+        } else {
+            let open = !told.over;
+            pod.tracker.call(key, told.call(on, now), open, now, updates);
+        }
+    }
+
+    /// Takes a TLS handshake of a client: a part of the connection set-up.
+    pub fn tls(
+        &mut self,
+        on: &On,
+        server_name: Option<std::sync::Arc<str>>,
+        begun: u64,
+        ended: u64,
+        complete: bool,
+    ) {
+        let kind = if on.kind == CallKind::Metadata { CallKind::Metadata } else { CallKind::Connect };
+        let Some(pod) = self.pod(on.cgroup) else { return };
+        let key = Key { first: begun, flow: on.flow, number: 0 };
+        let call = Call {
+            kind,
+            start: begun,
+            end: ended,
+            flow: on.flow,
+            number: 0,
+            local: on.transport.local,
+            peer: on.transport.peer,
+            thread: Thread::default(),
+            what: What::Tls { server_name },
+            answered: complete,
+        };
+        pod.tracker.call(key, call, false, ended, 0);
+    }
+}
+
+/// An exchange so far.
+struct Told {
+    number: u32,
+    http: Option<Http>,
+    messages: Messages,
+    over: bool,
+}
+
+impl Told {
+    fn pending(self, on: &On, now: u64) -> Pending {
+        let mut marks = Marks::default();
+        let mut messages = self.messages;
+        if on.joined && self.number == 1 {
+            marks.set(Marks::JOINED);
+        }
+        if self.over && !messages.is_answered() {
+            marks.set(Marks::UNANSWERED);
+            (messages.response_first, messages.response_last) = (now, now);
+        }
+        if messages.is_answered() && messages.response_first < messages.request_last {
+            marks.set(Marks::EARLY_RESPONSE);
+        }
+        Pending {
+            messages,
+            transport: on.transport,
+            thread: Thread::default(),
+            http: self.http,
+            marks,
+            emitted: now,
+            rest: if self.over { Rest::None } else { Rest::Possible },
+        }
+    }
+
+    fn call(self, on: &On, now: u64) -> Call {
+        let answered = self.messages.is_answered();
+        Call {
+            kind: on.kind,
+            start: self.messages.request_first,
+            end: if answered { self.messages.response_last } else { now },
+            flow: on.flow,
+            number: self.number,
+            local: on.transport.local,
+            peer: on.transport.peer,
+            thread: Thread::default(),
+            what: self.http.map_or(What::Opaque, What::Http),
+            answered,
+        }
+    }
+}
+
+fn http(protocol: Protocol, head: &Head) -> Option<Http> {
+    matches!(protocol, Protocol::Http1 | Protocol::Http2 { .. }).then(|| Http::Head(protocol, head.clone()))
+}
+
+fn messages(request: &Part, response: Option<&Part>) -> Messages {
+    let response = response.copied().unwrap_or_default();
+    Messages {
+        request_first: request.first.time,
+        request_last: request.last.time,
+        response_first: response.first.time,
+        response_last: response.last.time,
+        request_bytes: request.bytes,
+        response_bytes: response.bytes,
+    }
+}
