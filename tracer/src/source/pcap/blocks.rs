@@ -152,7 +152,8 @@ impl Blocks {
         };
         let length = checked_capture(kind, captured, body.len().saturating_sub(FIXED))?;
         let Some(of) = self.interfaces.get(interface as usize) else {
-            let wrong = format!("it names interface {interface}, and {} are described", self.interfaces.len());
+            let wrong =
+                format!("it names interface {interface}, and {} are described", self.interfaces.len());
             return Err(Fault::wrong(name(kind), wrong));
         };
         let time = of.clock.nanoseconds(u64::from(high) << 32 | u64::from(low));

@@ -14,6 +14,8 @@ mod interface;
 mod merged;
 mod order;
 mod records;
+#[cfg(test)]
+mod sample;
 
 use std::{
     fs::File,
