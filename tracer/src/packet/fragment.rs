@@ -219,3 +219,7 @@ impl Fragments {
         Some(datagram)
     }
 }
+
+#[cfg(test)]
+#[path = "fragment_tests.rs"]
+mod tests;

@@ -237,3 +237,7 @@ fn is_ethernet(rest: &Bytes<'_>, at: usize) -> bool {
     let value = rest.word(at + 12);
     value.is_some_and(|value| matches!(value, ARP | IPV4 | IPV6 | MPLS | PPPOE | SERVICE_VLAN | VLAN))
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -3,10 +3,14 @@
 
 mod bytes;
 mod decoder;
+#[cfg(test)]
+mod examples;
 mod fragment;
 mod ip;
 mod link;
 mod skipped;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod tunnel;
 mod walk;

@@ -183,3 +183,7 @@ fn carried(protocol: u16, has_sequence: bool, rest: &mut Bytes<'_>) -> Next {
         _ => Ok(Some(Layer::Type(protocol))),
     }
 }
+
+#[cfg(test)]
+#[path = "tunnel_tests.rs"]
+mod tests;

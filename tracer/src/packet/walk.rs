@@ -83,22 +83,21 @@ impl<'a> Walk<'a> {
                     Err(skipped) => Err(skipped),
                 },
                 Layer::Udp => match transport::udp(&mut self.rest) {
-                    Ok(udp) => match Tunnel::of(&udp) {
-                        None => return Ok(Some(self.header.packet(Transport::Udp(udp)))),
-                        Some(tunnel) => {
-                            self.outer = Some(self.header.packet(Transport::Udp(udp)));
-                            Ok(Some(Layer::Tunnel(tunnel)))
-                        }
-                    },
+                    Ok(udp) => {
+                        let packet = Some(self.header.packet(Transport::Udp(udp)));
+                        let Some(tunnel) = Tunnel::of(&udp) else { return Ok(packet) };
+                        self.outer = packet;
+                        Ok(Some(Layer::Tunnel(tunnel)))
+                    }
                     Err(skipped) => Err(skipped),
                 },
                 _ => self.step(layer, time, fragments),
             };
-            match (next, self.outer) {
-                (Ok(Some(next)), _) => layer = next,
-                (_, Some(outer)) if !fragments.has_whole() => return Ok(Some(outer)),
-                (Ok(None), _) => return Ok(None),
-                (Err(skipped), _) => return Err(skipped),
+            match next {
+                Ok(Some(next)) => layer = next,
+                Ok(None) if fragments.has_whole() => return Ok(None),
+                Ok(None) => return Ok(self.outer),
+                Err(skipped) => return self.outer.map(Some).ok_or(skipped),
             }
         }
         Err(Skipped::Nested)
