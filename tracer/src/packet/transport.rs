@@ -4,11 +4,12 @@ use super::{Skipped, Tcp, Udp, bytes::Bytes};
 
 use tracer_ebpf::segment::tcp_flag;
 
-/// RFC 9293, section 3.1. Options that the snap length cut are read as far as they go.
+/// RFC 9293, section 3.1. What the snap length cut of checksum, urgent pointer and options is not missed.
 #[inline]
 pub(super) fn tcp(mut rest: Bytes<'_>) -> Result<Tcp<'_>, Skipped> {
-    let head = rest.take::<20>()?;
+    let head = rest.take::<16>()?;
     let options = (usize::from(head[12] >> 4) * 4).checked_sub(20).ok_or(Skipped::Length)?;
+    rest.take_captured(4)?;
     let options = rest.take_captured(options)?;
     let flags = head[13];
     let options = Options::read(options, flags & tcp_flag::SYN != 0);
@@ -26,20 +27,20 @@ pub(super) fn tcp(mut rest: Bytes<'_>) -> Result<Tcp<'_>, Skipped> {
     })
 }
 
-/// RFC 768. A length field beyond the packet, as in the first of several fragments, is cut to it.
-/// `rest` is at its payload then.
+/// RFC 768. The length is what the header says, also where that is more than the packet has, as in the first of
+/// several fragments. `rest` is at the payload then.
 #[inline]
 pub(super) fn udp<'a>(rest: &mut Bytes<'a>) -> Result<Udp<'a>, Skipped> {
-    let [s0, s1, d0, d1, l0, l1, _, _] = *rest.take()?;
+    let [s0, s1, d0, d1, l0, l1] = *rest.take()?;
+    rest.take_captured(2)?;
     // 0 in jumbograms (RFC 2675, section 4).
-    let field = usize::from(u16::from_be_bytes([l0, l1]));
-    if field != 0 {
-        rest.narrow(field.checked_sub(8).ok_or(Skipped::Length)?);
-    }
+    let field = u32::from(u16::from_be_bytes([l0, l1]));
+    let length = if field == 0 { length(*rest) } else { field.checked_sub(8).ok_or(Skipped::Length)? };
+    rest.narrow(length as usize);
     Ok(Udp {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),
-        length: length(*rest),
+        length,
         payload: rest.captured(),
     })
 }

@@ -141,7 +141,8 @@ pub(super) fn gre(rest: &mut Bytes<'_>) -> Next {
                 source_routes(rest)?;
             }
         }
-        1 => rest.skip(before + usize::from(version & ACKNOWLEDGMENT != 0) * 4)?,
+        1 if flags & SEQUENCE != 0 => rest.skip(before + usize::from(version & ACKNOWLEDGMENT != 0) * 4)?,
+        // Without a sequence number it acknowledges and carries nothing.
         _ => return Ok(None),
     }
     carried(u16::from_be_bytes([p0, p1]), flags & SEQUENCE != 0, rest)

@@ -84,6 +84,7 @@ fn gre_with_each_option() {
     // PPTP, with and without an acknowledgment.
     reads_gre(&[0x30, 0x81, 0x88, 0x0b, 0, 49, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0xff, 3, 0, 0x21]);
     reads_gre(&[0x30, 0x01, 0x88, 0x0b, 0, 46, 0, 1, 0, 0, 0, 1, 0x21]);
+    assert_eq!(read(RAW, &ipv4(47, &[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 1])), Ok(None));
     // WCCP, with and without its header.
     reads_gre(&[0, 0, 0x88, 0x3e]);
     reads_gre(&[0, 0, 0x88, 0x3e, 0, 0, 0, 0]);
