@@ -1,7 +1,24 @@
 //! Captured bytes → one TCP segment or UDP datagram: link layers, tunnels, IP with options, extension headers
 //! and fragments. Nothing here trusts the bytes: what does not fit is counted by reason and skipped.
 
+mod bytes;
+mod decoder;
+#[cfg(test)]
+mod examples;
+mod fragment;
+mod ip;
+mod link;
+mod skipped;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod tunnel;
+mod walk;
+
 use std::net::IpAddr;
+
+pub use decoder::Decoder;
+pub use skipped::Skipped;
 
 /// A packet's innermost IP addresses and transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
