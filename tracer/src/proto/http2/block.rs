@@ -1,4 +1,4 @@
-//! A header block: the fragments of a HEADERS or PUSH_PROMISE frame and its CONTINUATION frames
+//! A header block: the fragments of a HEADERS or `PUSH_PROMISE` frame and its CONTINUATION frames
 //! (RFC 9113, section 4.3).
 
 use std::ops::Range;
@@ -29,7 +29,7 @@ pub(super) enum Unread {
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) stream: u32,
-    /// The stream that a PUSH_PROMISE reserves; 0 when its id is missing.
+    /// The stream that a `PUSH_PROMISE` reserves; 0 when its id is missing.
     pub(super) promised: Option<u32>,
     /// First byte of its first frame.
     pub(super) first: Seen,

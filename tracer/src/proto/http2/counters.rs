@@ -25,7 +25,7 @@ pub struct Sent {
     pub ping_acks: u64,
     /// The newest GOAWAY.
     pub goaway: Option<Goaway>,
-    /// RST_STREAM frames by error code; the last place counts the unknown codes.
+    /// `RST_STREAM` frames by error code; the last place counts the unknown codes.
     pub resets: [u64; ERROR_CODES],
     /// Header blocks that were longer than is held; their fields are unknown.
     pub blocks_cut: u64,
@@ -34,7 +34,7 @@ pub struct Sent {
     /// How often missing bytes hid where frames begin; streams that needed them ended as cut.
     pub losses: u64,
     /// Nanoseconds in which the connection's window kept an unfinished message of this side from going on: from
-    /// the DATA frame that used it up to the WINDOW_UPDATE that opened it. Not counted where frames are missing.
+    /// the DATA frame that used it up to the `WINDOW_UPDATE` that opened it. Not counted where frames are missing.
     pub connection_stalled: u64,
     /// The same of the streams' own windows, summed over the streams.
     pub streams_stalled: u64,

@@ -9,13 +9,13 @@ pub(super) const DEFAULT_MAX: u32 = 16 * 1024;
 /// Largest payload that can be announced.
 pub(super) const ABSOLUTE_MAX: u32 = (1 << 24) - 1;
 
-/// END_STREAM, of DATA and HEADERS.
+/// `END_STREAM`, of DATA and HEADERS.
 pub(super) const END_STREAM: u8 = 0x1;
 /// ACK, of SETTINGS and PING.
 pub(super) const ACK: u8 = 0x1;
-/// END_HEADERS, of HEADERS, PUSH_PROMISE and CONTINUATION.
+/// `END_HEADERS`, of HEADERS, `PUSH_PROMISE` and CONTINUATION.
 pub(super) const END_HEADERS: u8 = 0x4;
-/// PADDED, of DATA, HEADERS and PUSH_PROMISE.
+/// PADDED, of DATA, HEADERS and `PUSH_PROMISE`.
 pub(super) const PADDED: u8 = 0x8;
 /// PRIORITY, of HEADERS.
 pub(super) const PRIORITY: u8 = 0x20;
@@ -81,12 +81,11 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn parse(bytes: [u8; HEADER]) -> Self {
-        let [a, b, c, kind, flags, s, t, u, v] = bytes;
-        let stream = u32::from_be_bytes([s, t, u, v]);
+        let stream = word(&bytes, 5);
         Self {
-            length: u32::from_be_bytes([0, a, b, c]),
-            kind: Kind::of(kind),
-            flags,
+            length: word(&bytes, 0) >> 8,
+            kind: Kind::of(bytes[3]),
+            flags: bytes[4],
             stream: stream & 0x7fff_ffff,
             reserved: stream >> 31 != 0,
         }
@@ -144,6 +143,11 @@ impl Header {
         let flags = self.flags & !self.kind.flags() == 0;
         usual && stream && flags && !self.reserved && self.lawful(from, open, DEFAULT_MAX)
     }
+}
+
+/// The big-endian number at a place, 0 past the end.
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |word| u32::from_be_bytes(*word))
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Connection {
         self.streams.without(from, Outcome::Cut, &mut scene);
     }
 
-    /// SETTINGS and WINDOW_UPDATE of a side may have gone unseen.
+    /// SETTINGS and `WINDOW_UPDATE` of a side may have gone unseen.
     fn settings_unseen(&mut self, from: Side) {
         self.flow.known = false;
         self.readers.of_mut(from.opposite()).allow_all();
@@ -145,8 +145,8 @@ impl Connection {
             Step::Headers(block) => {
                 count_unread(scene.counters.of_mut(from), &block);
                 match from {
-                    Side::Client => self.streams.from_client(&block, self.all_of_client, &mut scene),
-                    Side::Server => self.streams.from_server(&block, self.all_of_client, &mut scene),
+                    Side::Client => self.streams.client_headers(&block, self.all_of_client, &mut scene),
+                    Side::Server => self.streams.server_headers(&block, self.all_of_client, &mut scene),
                 }
             }
             Step::Data { stream, bytes, end } => {

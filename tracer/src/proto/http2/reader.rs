@@ -2,7 +2,7 @@
 
 use super::super::stream::{Seen, Side};
 use super::block::{Block, Open, empty};
-use super::frame::{ABSOLUTE_MAX, ACK, DEFAULT_MAX, END_HEADERS, END_STREAM, HEADER, Header, Kind};
+use super::frame::{ABSOLUTE_MAX, ACK, DEFAULT_MAX, END_HEADERS, END_STREAM, HEADER, Header, Kind, word};
 use super::hpack::Decoder;
 use super::search::{Search, fill};
 
@@ -343,8 +343,7 @@ impl Reader {
 
     /// The item of a complete frame.
     fn number(&self, kind: Kind) -> Option<Step> {
-        let [a, b, c, d, e, f, g, h, _] = self.bytes;
-        let first = u32::from_be_bytes([a, b, c, d]);
+        let first = word(&self.bytes, 0);
         let Header { stream, .. } = self.header;
         let ack = self.header.has(ACK);
         match kind {
@@ -352,9 +351,7 @@ impl Reader {
             Kind::Ping => Some(Step::Ping { ack }),
             Kind::Reset => Some(Step::Reset { stream, code: first }),
             Kind::WindowUpdate => Some(Step::WindowUpdate { stream, increment: first & 0x7fff_ffff }),
-            Kind::Goaway => {
-                Some(Step::Goaway { last: first & 0x7fff_ffff, code: u32::from_be_bytes([e, f, g, h]) })
-            }
+            Kind::Goaway => Some(Step::Goaway { last: first & 0x7fff_ffff, code: word(&self.bytes, 4) }),
             _ => None,
         }
     }
@@ -371,7 +368,7 @@ impl Reader {
             return None;
         }
         self.have = 0;
-        let [a, b, c, d, e, f, ..] = self.bytes;
-        Some(Step::Setting { id: u16::from_be_bytes([a, b]), value: u32::from_be_bytes([c, d, e, f]) })
+        let id = u16::from_be_bytes([self.bytes[0], self.bytes[1]]);
+        Some(Step::Setting { id, value: word(&self.bytes, 2) })
     }
 }

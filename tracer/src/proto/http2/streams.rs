@@ -47,7 +47,7 @@ impl Streams {
     }
 
     /// A header block of the client is complete. `all` says that nothing of the client went unseen.
-    pub(super) fn from_client(&mut self, block: &Block, all: bool, scene: &mut Scene<'_>) {
+    pub(super) fn client_headers(&mut self, block: &Block, all: bool, scene: &mut Scene<'_>) {
         let id = block.stream;
         if !self.asked.contains_key(&id) {
             // Trailers of a request that was not seen end its stream, and say nothing that only requests say.
@@ -60,7 +60,7 @@ impl Streams {
         }
         self.last_asked = self.last_asked.max(id);
         let Some(stream) = self.asked.get_mut(&id) else { return };
-        if let Some(begun) = stream.from_client(id, scene.seen, block) {
+        if let Some(begun) = stream.client_headers(id, scene.seen, block) {
             (scene.tell)(begun);
         }
         if self.last_of_server.is_some_and(|last| id > last) {
@@ -71,7 +71,7 @@ impl Streams {
     }
 
     /// A header block of the server is complete.
-    pub(super) fn from_server(&mut self, block: &Block, all: bool, scene: &mut Scene<'_>) {
+    pub(super) fn server_headers(&mut self, block: &Block, all: bool, scene: &mut Scene<'_>) {
         let fields = block.fields.as_ref().ok();
         if let Some(promised) = block.promised {
             return self.promise(promised, fields, scene);
@@ -86,7 +86,7 @@ impl Streams {
             self.insert(id, InFlight::answered(all), scene);
         }
         if let Some(stream) = self.get_mut(id) {
-            stream.from_server(scene.seen, block);
+            stream.server_headers(scene.seen, block);
         }
         self.settle(id, scene);
     }

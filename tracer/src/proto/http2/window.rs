@@ -23,7 +23,7 @@ impl Window {
         waited
     }
 
-    /// A WINDOW_UPDATE came. Returns how long its sender had waited, if it does not any more.
+    /// A `WINDOW_UPDATE` came. Returns how long its sender had waited, if it does not any more.
     pub(super) fn refill(&mut self, increment: u32, initial: i64, time: u64) -> u64 {
         self.credit = self.credit.saturating_add(increment.into());
         if self.credit.saturating_add(initial) > 0 { self.close(time) } else { 0 }

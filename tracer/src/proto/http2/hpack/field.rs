@@ -145,7 +145,9 @@ impl Paths {
         }
         let mut hasher = FxHasher::default();
         hasher.write(path.as_bytes());
-        let Some(place) = self.0.get_mut(hasher.finish() as usize % PATHS) else { return path.into() };
+        let slot = hasher.finish() % PATHS as u64;
+        let place = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot));
+        let Some(place) = place else { return path.into() };
         match place {
             Some(known) if **known == *path => Arc::clone(known),
             _ => Arc::clone(place.insert(path.into())),

@@ -18,8 +18,6 @@ const LENGTHS: [u8; 257] = [
     21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27,
     27, 27, 26, 30,
 ];
-/// Not a byte: its presence in a string is an error.
-const EOS: u16 = 256;
 /// Bits of the longest code.
 const LONGEST: usize = 30;
 /// Codes up to this length, which are those of most text, are found at once.
@@ -48,6 +46,10 @@ struct Code {
     short: [(u16, u8); 1 << SHORT],
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no other conversions in constants; all values are below 2³²"
+)]
 impl Code {
     const fn new() -> Self {
         let group = Group { length: 0, first: 0, end: 0, start: 0 };
@@ -122,6 +124,9 @@ pub(super) fn decode(string: &[u8], mut byte: impl FnMut(u8)) -> Result<(), Malf
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Not a byte: its presence in a string is an error.
+    const EOS: u16 = 256;
 
     fn text(string: &[u8]) -> Result<String, Malformed> {
         let mut bytes = Vec::new();
