@@ -113,8 +113,8 @@ mod tests {
         Seen { time, packet: time }
     }
 
-    fn part(first: u64, last: u64, bytes: u64) -> Option<Part> {
-        Some(Part { first: at(first), head: at(first), last: at(last), bytes })
+    fn part(first: u64, last: u64, bytes: u64) -> Part {
+        Part { first: at(first), head: at(first), last: at(last), bytes }
     }
 
     /// Each delivery is of the next nanosecond.
@@ -152,15 +152,13 @@ mod tests {
             ],
             Some((Server, End::Fin)),
         );
-        assert!(
-            matches!(&events[0], Event::Begun { number: 1, request, .. } if Some(*request) == part(1, 1, 2))
-        );
+        assert!(matches!(&events[0], Event::Begun { number: 1, request, .. } if *request == part(1, 1, 2)));
         assert!(matches!(&events[2], Event::Begun { number: 2, .. }));
         assert_eq!(
             ended(&events),
             [
-                (1, part(1, 2, 3), part(3, 5, 5), Outcome::Complete),
-                (2, part(6, 6, 1), None, Outcome::Aborted(Server)),
+                (1, Some(part(1, 2, 3)), Some(part(3, 5, 5)), Outcome::Complete),
+                (2, Some(part(6, 6, 1)), None, Outcome::Aborted(Server)),
             ]
         );
     }
@@ -169,8 +167,11 @@ mod tests {
     fn a_greeting_is_an_exchange_without_a_request() {
         let events =
             run(&[(Server, b"220 hello"), (Client, b"EHLO"), (Server, b"250")], Some((Client, End::Unknown)));
-        let greeting = (1, None, part(1, 1, 9), Outcome::Complete);
-        assert_eq!(ended(&events), [greeting, (2, part(2, 2, 4), part(3, 3, 3), Outcome::Complete)]);
+        let greeting = (1, None, Some(part(1, 1, 9)), Outcome::Complete);
+        assert_eq!(
+            ended(&events),
+            [greeting, (2, Some(part(2, 2, 4)), Some(part(3, 3, 3)), Outcome::Complete)]
+        );
     }
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         turns.gap(Server, at(3), 5, &mut tell);
         turns.end(Server, at(4), End::Fin, &mut tell);
         turns.end(Server, at(5), End::Reset, &mut tell);
-        assert_eq!(ended(&events), [(1, part(1, 1, 3), part(3, 3, 5), Outcome::Complete)]);
+        assert_eq!(ended(&events), [(1, Some(part(1, 1, 3)), Some(part(3, 3, 5)), Outcome::Complete)]);
     }
 
     #[test]
@@ -194,7 +195,7 @@ mod tests {
         ] {
             let events = run(&[(Client, b"a")], Some((Client, end)));
             let expected: Vec<_> =
-                (end != End::Fin).then_some((1, part(1, 1, 1), None, outcome)).into_iter().collect();
+                (end != End::Fin).then_some((1, Some(part(1, 1, 1)), None, outcome)).into_iter().collect();
             assert_eq!(ended(&events), expected);
         }
     }

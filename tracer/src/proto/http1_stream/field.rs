@@ -156,7 +156,9 @@ mod tests {
 
     fn fields(lines: &[&str]) -> Fields {
         let mut fields = Fields::default();
-        lines.iter().for_each(|line| fields.line(line.as_bytes()));
+        for line in lines {
+            fields.line(line.as_bytes());
+        }
         fields
     }
 

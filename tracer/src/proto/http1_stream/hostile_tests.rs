@@ -121,7 +121,9 @@ fn who_ends_first_aborts() {
         let mut watch = Watch::default();
         watch.client(GET);
         watch.server(response);
-        ends.iter().for_each(|(side, end)| watch.end(*side, *end));
+        for (side, end) in ends {
+            watch.end(side, end);
+        }
         assert_eq!(watch.ended(), [expected]);
         watch.client(GET);
         watch.server(OK);

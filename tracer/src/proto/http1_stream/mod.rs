@@ -20,7 +20,7 @@ use reader::{Reader, Step};
 
 pub(super) use line::{METHOD_LIMIT, is_certain_request, is_certain_status};
 
-use super::stream::{End, Event, Outcome, Seen, Side, Stream, Upgrade};
+use super::stream::{End, Event, Outcome, Part, Seen, Side, Stream, Upgrade};
 
 type Tell<'a> = &'a mut dyn FnMut(Event);
 
@@ -44,6 +44,7 @@ pub struct Counts {
 ///
 /// Exchanges are numbered in the order in which they are noticed, those of unseen requests too. An exchange ends
 /// with its response, or with its request if that takes longer. An interim response (1xx) is part of no message.
+/// A body that lasts until the server closes ends with its FIN: only that says that it is all there.
 /// The exchange that asked for an upgrade ends with the response that grants it, before [`Event::Upgraded`].
 #[derive(Debug)]
 pub struct Http1 {
@@ -184,7 +185,7 @@ impl Http1 {
     }
 
     /// One side sends nothing more.
-    fn fin(&mut self, from: Side, tell: Tell<'_>) {
+    fn fin(&mut self, from: Side, seen: Seen, tell: Tell<'_>) {
         let first = *self.closed.get_or_insert(from);
         match from {
             Side::Client => self.exchanges.sent(self.requests.part, tell),
@@ -192,7 +193,8 @@ impl Http1 {
                 self.exchanges.sending(self.requests.part);
                 let outcome = self.unanswered(Outcome::Aborted(first));
                 if self.responses.ends_with_close() {
-                    self.exchanges.answered(self.responses.part, tell);
+                    let response = Part { last: seen, ..self.responses.part };
+                    self.exchanges.answered(response, tell);
                 } else {
                     self.exchanges.cut_answer(self.responses.part, outcome, tell);
                 }
@@ -244,9 +246,9 @@ impl Stream for Http1 {
         self.step(from, step, tell);
     }
 
-    fn end(&mut self, from: Side, _: Seen, end: End, tell: Tell<'_>) {
+    fn end(&mut self, from: Side, seen: Seen, end: End, tell: Tell<'_>) {
         match end {
-            End::Fin => self.fin(from, tell),
+            End::Fin => self.fin(from, seen, tell),
             End::Reset => self.over(Outcome::Aborted(self.closed.unwrap_or(from)), tell),
             End::Unknown => self.over(Outcome::Cut, tell),
         }

@@ -37,7 +37,9 @@ fn deliver(conversation: &Conversation, mut size: impl FnMut() -> usize) -> (Vec
 /// The events as they would be had each byte come with the delivery in `times`.
 fn moved(events: &[Event], times: &[usize]) -> Vec<Event> {
     let moved = |part: Part| {
-        let moved = |seen: Seen| at(times[usize::try_from(seen.time).unwrap()]);
+        // The end comes after the last byte.
+        let moved =
+            |seen: Seen| times.get(usize::try_from(seen.time).unwrap()).map_or(seen, |time| at(*time));
         Part { first: moved(part.first), head: moved(part.head), last: moved(part.last), ..part }
     };
     let event = |event: &Event| match event.clone() {
