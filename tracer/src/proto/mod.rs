@@ -1,10 +1,13 @@
 //! What messages say: one file per protocol. Parsers take bytes, return values, never panic and never
 //! allocate more than a cap.
 
+pub mod detect;
 pub mod dns;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod http1_stream;
 pub mod lookup;
 pub mod metadata;
 pub mod stream;
+pub mod turns;
