@@ -2,7 +2,10 @@
 //! allocate more than a cap.
 
 pub mod dns;
+pub mod dns_tcp;
+pub mod dns_transactions;
 pub mod http1;
 pub mod lookup;
 pub mod metadata;
 pub mod stream;
+pub mod tls;
