@@ -91,7 +91,8 @@ pub struct Handshake {
     pub retried: bool,
     /// The first alert that ends the connection, else the first one.
     pub alert: Option<Alert>,
-    /// Who ended the connection before the handshake was over, and when.
+    /// Who ended the connection before the handshake was over, and when; also by an alert. Not told when bytes
+    /// are missing that may have ended it.
     pub aborted: Option<(Side, Seen)>,
 }
 
@@ -309,7 +310,7 @@ impl Stream for Tls {
     }
 
     fn end(&mut self, from: Side, seen: Seen, end: End, tell: &mut dyn FnMut(Event)) {
-        if end != End::Unknown {
+        if end != End::Unknown && !self.progress.is_holed() {
             self.abort(from, seen);
         }
         self.turns.end(from, end, tell);

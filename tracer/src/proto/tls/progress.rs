@@ -99,6 +99,7 @@ pub(super) struct Progress {
     /// The `ServerHello` came.
     answered: bool,
     session: Session,
+    holed: bool,
 }
 
 /// What has become known by a record.
@@ -175,8 +176,14 @@ impl Progress {
         }
     }
 
+    /// Whether bytes are missing: then a Finished may have been among them.
+    pub(super) fn is_holed(&self) -> bool {
+        self.holed
+    }
+
     /// Bytes of this side are missing.
     pub(super) fn gap(&mut self, from: Side) {
+        self.holed = true;
         if from == Side::Server {
             self.session_is(Session::Unclear);
         }

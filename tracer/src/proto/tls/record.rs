@@ -53,6 +53,8 @@ pub(super) struct Reader {
     header: [u8; HEADER],
     filled: usize,
     first: Seen,
+    /// The newest byte of the header, and the first byte of it that came with that one.
+    newest: (Seen, usize),
     left: u16,
     lost: bool,
     skipped: u64,
@@ -68,13 +70,13 @@ impl Reader {
             self.left = self.left.saturating_sub(u16::try_from(length).unwrap_or(u16::MAX));
             return Some(Piece::Body { bytes, ends: self.left == 0 });
         }
-        // Bytes of the header that came with an earlier call.
-        let mut carried = self.filled;
         loop {
             self.skip_to_candidate(rest);
             let (byte, after) = rest.split_first()?;
             if self.filled == 0 {
-                self.first = seen;
+                (self.first, self.newest) = (seen, (seen, 0));
+            } else if self.newest.0 != seen {
+                self.newest = (seen, self.filled);
             }
             let place = self.header.get_mut(self.filled)?;
             *place = *byte;
@@ -88,10 +90,7 @@ impl Reader {
                 return Some(Piece::Begins(record));
             }
             self.lost = true;
-            carried = carried.saturating_sub(self.shift());
-            if carried == 0 {
-                self.first = seen;
-            }
+            self.shift();
         }
     }
 
@@ -143,13 +142,16 @@ impl Reader {
     }
 
     /// Drops the first byte of what is no header, and all up to the next that may begin one.
-    /// Returns how many.
-    fn shift(&mut self) -> usize {
+    fn shift(&mut self) {
         let at = self.header.iter().skip(1).position(|byte| resumes(*byte)).map_or(HEADER, |at| at + 1);
         self.header.rotate_left(at % HEADER);
         self.filled = HEADER - at;
         self.skipped = self.skipped.saturating_add(at as u64);
-        at
+        let (newest, from) = self.newest;
+        if at >= from {
+            self.first = newest;
+        }
+        self.newest.1 = from.saturating_sub(at);
     }
 }
 
