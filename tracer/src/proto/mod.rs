@@ -4,6 +4,8 @@
 pub mod detect;
 pub mod dns;
 pub mod http;
+pub mod dns_tcp;
+pub mod dns_transactions;
 pub mod http1;
 pub mod http2;
 pub mod http1_stream;
@@ -11,3 +13,4 @@ pub mod lookup;
 pub mod metadata;
 pub mod stream;
 pub mod turns;
+pub mod tls;
