@@ -1,6 +1,7 @@
 //! Flows and exchanges, from the records of the kernel or of a capture.
 
 pub mod decode;
+pub mod tcp;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
