@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 
+use super::merged::Merged;
 use super::values::{Key, Kind, Observed, Value, name_flows};
 
 /// The protocols whose fields are needed, besides `frame`.
@@ -64,7 +65,7 @@ struct Stream {
 impl Reader {
     /// Reads a line; those between the packets say nothing.
     pub(super) fn line(&mut self, line: &str) -> Result<()> {
-        let packet: Json = serde_json::from_str(line).context("tshark's line is not JSON")?;
+        let Merged(packet) = serde_json::from_str(line).context("tshark's line is not JSON")?;
         let Some(layers) = packet.get("layers") else { return Ok(()) };
         let frame = messages(layers, "frame").next().context("a packet of tshark's has no frame")?;
         let number = number(frame, "frame_frame_number").context("a frame of tshark's has no number")?;
@@ -130,7 +131,9 @@ impl Reader {
             (Kind::HttpStatus, number(message, "http_http_response_code").map(Value::Number)),
         ];
         for (kind, value) in values {
-            value.into_iter().for_each(|value| self.observed.add(kind, key, value));
+            if let Some(value) = value {
+                self.observed.add(kind, key, value);
+            }
         }
     }
 
@@ -139,7 +142,7 @@ impl Reader {
         let segment = messages(layers, "tcp").last()?;
         let (source, destination) = ends(layers, segment, protocols)?;
         for (field, kind) in FLAGS {
-            if segment.get(field).is_some() {
+            if is_flagged(segment, field) {
                 self.observed.mark(kind, frame);
             }
         }
@@ -226,6 +229,12 @@ fn text<'a>(message: &'a Json, field: &str) -> Option<&'a str> {
 
 fn number(message: &Json, field: &str) -> Option<u64> {
     text(message, field)?.parse().ok()
+}
+
+/// Some flags of the analysis are fields, and all are remarks of tshark's expert system.
+fn is_flagged(segment: &Json, flag: &str) -> bool {
+    let remarks = messages(segment, "_ws_expert");
+    std::iter::once(segment).chain(remarks).any(|place| place.get(flag).is_some())
 }
 
 fn is_set(message: &Json, field: &str) -> bool {

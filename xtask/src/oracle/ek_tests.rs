@@ -25,7 +25,9 @@ fn tcp(more: &Json) -> Json {
 fn read(lines: &[String]) -> Observed {
     let mut reader = Reader::default();
     reader.line(r#"{"index":{"_index":"packets-2021-01-06","_type":"doc"}}"#).unwrap();
-    lines.iter().for_each(|line| reader.line(line).unwrap());
+    for line in lines {
+        reader.line(line).unwrap();
+    }
     reader.finish()
 }
 
@@ -78,13 +80,28 @@ fn a_segment_has_flags() {
     let layers = json!({ "tcp": tcp(&json!({
         "tcp_tcp_flags_reset": true,
         "tcp_tcp_analysis_flags": null,
-        "tcp_tcp_analysis_fast_retransmission": null,
-        "tcp_tcp_analysis_retransmission": null,
+        "tcp_tcp_analysis_duplicate_ack": null,
+        "_ws_expert": [
+            { "tcp_tcp_connection_fin": null },
+            { "tcp_tcp_analysis_fast_retransmission": null },
+            { "tcp_tcp_analysis_retransmission": null },
+        ],
     })) });
     let observed = read(&[frame(4, "eth:ethertype:ip:tcp", &layers)]);
     assert_eq!(observed.get(Kind::Retransmission, Key::Frame(4)), [Value::Seen]);
+    assert_eq!(observed.get(Kind::DuplicateAck, Key::Frame(4)), [Value::Seen]);
     assert_eq!(observed.get(Kind::Reset, Key::Frame(4)), [Value::Seen]);
     assert_eq!(observed.get(Kind::OutOfOrder, Key::Frame(4)), []);
+}
+
+/// tshark repeats the key of its remarks: those about the flags of the segment, then those of the analysis.
+#[test]
+fn remarks_are_found_behind_other_remarks() {
+    let line = frame(4, "eth:ethertype:ip:tcp", &json!({ "tcp": tcp(&json!({ "x": "here" })) })).replace(
+        r#""x":"here""#,
+        r#""_ws_expert":{"tcp_tcp_analysis_out_of_order":null},"_ws_expert":{"tcp_tcp_connection_fin":null}"#,
+    );
+    assert_eq!(read(&[line]).get(Kind::OutOfOrder, Key::Frame(4)), [Value::Seen]);
 }
 
 #[test]

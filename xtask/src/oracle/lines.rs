@@ -149,7 +149,9 @@ fn add_http(observed: &mut Observed, http: &Http) {
         (Kind::HttpStatus, http.status.map(Value::Number)),
     ];
     for (kind, value) in values {
-        value.into_iter().for_each(|value| observed.add(kind, key, value));
+        if let Some(value) = value {
+            observed.add(kind, key, value);
+        }
     }
 }
 

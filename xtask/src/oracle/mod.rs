@@ -21,6 +21,7 @@ mod compare;
 mod ek;
 mod files;
 mod lines;
+mod merged;
 mod report;
 mod tshark;
 mod values;
@@ -79,19 +80,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let captures = files::captures(&options.places)?;
     ensure!(!captures.is_empty(), "there is no capture below the folders");
     setup::tools(workspace, &[debian::LAB])?;
-    let tracer = match &options.tracer {
-        Some(program) => program.clone(),
-        None => {
-            setup::build(workspace)?;
-            build_release(workspace)?;
-            workspace.target("release/tracer")
-        }
-    };
+    let tracer = options.tracer.clone().map_or_else(|| build(workspace), Ok)?;
     let folder = workspace.target("oracle");
     let examined = examine_all(&captures, &tracer, &folder)?;
     report::write(&folder, &examined)?;
     report::print(&examined, options.limit);
     judge(&examined)
+}
+
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    setup::build(workspace)?;
+    build_release(workspace)?;
+    Ok(workspace.target("release/tracer"))
 }
 
 /// Each worker takes the next capture, in the order of the list.

@@ -160,7 +160,9 @@ mod tests {
 
     fn seen(frames: &[u64]) -> Observed {
         let mut observed = Observed::default();
-        frames.iter().for_each(|frame| observed.mark(Kind::Reset, *frame));
+        for frame in frames {
+            observed.mark(Kind::Reset, *frame);
+        }
         observed
     }
 
