@@ -21,10 +21,10 @@ impl Counts {
     }
 
     /// How much of what tshark says tracer says, too: equal of all values that tshark has, in thousandths of
-    /// a percent. Rounded down, so that only what is complete is 100 %.
-    pub(super) fn agreement(self) -> u64 {
+    /// a percent. Rounded down, so that only what is complete is 100 %; `None` when tshark has nothing.
+    pub(super) fn agreement(self) -> Option<u64> {
         let of_tshark = self.equal + self.differing + self.only_tshark;
-        (self.equal * 100_000).checked_div(of_tshark).unwrap_or(100_000)
+        (self.equal * 100_000).checked_div(of_tshark)
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn nothing_is_nothing() {
         assert_eq!(compare(&times(&[]), &times(&[])), Comparison::default());
-        assert_eq!(Counts::default().agreement(), 100_000);
+        assert_eq!(Counts { only_tracer: 3, ..Counts::default() }.agreement(), None);
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn agreement_is_of_what_tshark_has_and_never_rounded_up() {
         let counts = Counts { equal: 199, differing: 1, only_tshark: 0, only_tracer: 50 };
-        assert_eq!((counts.agreement(), counts.compared()), (99_500, 250));
-        assert_eq!(Counts { equal: 999_999, differing: 1, ..counts }.agreement(), 99_999);
+        assert_eq!((counts.agreement(), counts.compared()), (Some(99_500), 250));
+        assert_eq!(Counts { equal: 999_999, differing: 1, ..counts }.agreement(), Some(99_999));
     }
 }

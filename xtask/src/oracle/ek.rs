@@ -12,8 +12,10 @@ use super::merged::Merged;
 use super::values::{Key, Kind, Observed, Value, name_flows};
 
 /// The protocols whose fields are needed, besides `frame`.
-pub(super) const PROTOCOLS: &str = "frame ip ipv6 tcp dns http http2";
+pub(super) const PROTOCOLS: &str = "frame ip ipv6 tcp dns mdns llmnr http http2";
 
+/// Protocols with DNS messages; the fields of all are those of DNS.
+const DNS: [&str; 3] = ["dns", "mdns", "llmnr"];
 /// What follows in the same frame is a quotation of another packet.
 const QUOTING: [&str; 2] = ["icmp", "icmpv6"];
 /// What follows in the same frame was not readable on the wire (a capture may hold the keys), or is carried
@@ -74,8 +76,10 @@ impl Reader {
         if protocols.iter().any(|protocol| QUOTING.contains(protocol)) {
             return Ok(());
         }
-        if is_readable(&protocols, "dns") && !protocols.contains(&"http") {
-            messages(layers, "dns").for_each(|message| self.dns(number, message));
+        for dialect in DNS {
+            if is_readable(&protocols, dialect) && !protocols.contains(&"http") {
+                messages(layers, dialect).for_each(|message| self.dns(number, message));
+            }
         }
         if is_readable(&protocols, "http") {
             messages(layers, "http").for_each(|message| self.http(number, message));

@@ -53,6 +53,13 @@ fn messages_of_one_frame_stay_apart() {
 }
 
 #[test]
+fn multicast_dns_is_dns() {
+    let layers = json!({ "mdns": { "dns_dns_time": "0.000476000", "dns_dns_response_to": "1" } });
+    let observed = read(&[frame(3, "eth:ethertype:ip:udp:mdns", &layers)]);
+    assert_eq!(observed.get(Kind::DnsTime, Key::Frame(3)), [Value::Time(476_000)]);
+}
+
+#[test]
 fn a_response_has_time_request_and_status() {
     let layers = json!({ "http": {
         "http_http_response_code": "200", "http_http_time": "1.500000000", "http_http_request_in": "4",

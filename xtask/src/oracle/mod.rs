@@ -4,11 +4,12 @@
 //! that either program says has a key (a frame, a connection, a stream), so a value that one of them lacks is
 //! as visible as one that differs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use crate::run::say;
@@ -98,17 +99,20 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 fn examine_all(captures: &[PathBuf], tracer: &Path, folder: &Path) -> Result<Vec<Examined>> {
     let next = AtomicUsize::new(0);
     let work = |worker: usize| -> Result<Vec<(usize, Examined)>> {
-        let folder = folder.join(format!("worker-{worker}"));
+        // Two runs at the same time must not read each other's files.
+        let folder = folder.join(format!("worker-{}-{worker}", std::process::id()));
         create_folder(&folder)?;
         let mut done = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(capture) = captures.get(at) else { return Ok(done) };
+            let Some(capture) = captures.get(at) else { break };
             if at > 0 && at.is_multiple_of(NEWS) {
                 say(format_args!("{at} of {} captures", captures.len()));
             }
             done.push((at, examine(capture, tracer, &folder)?));
         }
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        Ok(done)
     };
     let work = &work;
     let mut examined = thread::scope(|scope| {
@@ -136,13 +140,10 @@ fn examine(capture: &Path, tracer: &Path, folder: &Path) -> Result<Examined> {
 }
 
 fn judge(examined: &[Examined]) -> Result<()> {
-    let (agreement, crashed) = (report::overall(examined).agreement(), report::crashed(examined));
-    if crashed > 0 {
-        bail!("tracer crashed on {crashed} of {} captures", examined.len());
-    }
-    if agreement < WANTED {
-        let percent = |thousandths: u64| format!("{}.{:03} %", thousandths / 1000, thousandths % 1000);
-        bail!("{} of tshark's values are equal, which is below {}", percent(agreement), percent(WANTED));
-    }
+    let crashed = report::crashed(examined);
+    ensure!(crashed == 0, "tracer crashed on {crashed} of {} captures", examined.len());
+    let agreement = report::overall(examined).agreement().context("tshark has no values to compare with")?;
+    let (found, wanted) = (report::percent(agreement), report::percent(WANTED));
+    ensure!(agreement >= WANTED, "{found} of tshark's values are equal, which is below {wanted}");
     Ok(())
 }

@@ -139,17 +139,20 @@ fn header() -> String {
 
 /// The percentage is of what tshark has.
 fn row(name: &str, counts: Counts) -> String {
-    let agreement = counts.agreement();
+    let agreement = counts.agreement().map_or_else(|| "-".to_owned(), percent);
     format!(
-        "{name:<16} {:>9} {:>9} {:>9} {:>12} {:>12} {:>4}.{:03}%",
+        "{name:<16} {:>9} {:>9} {:>9} {:>12} {:>12} {agreement:>9}",
         counts.compared(),
         counts.equal,
         counts.differing,
         counts.only_tshark,
-        counts.only_tracer,
-        agreement / 1000,
-        agreement % 1000
+        counts.only_tracer
     )
+}
+
+/// Thousandths of a percent for people.
+pub(super) fn percent(thousandths: u64) -> String {
+    format!("{}.{:03}%", thousandths / 1000, thousandths % 1000)
 }
 
 #[cfg(test)]
@@ -197,8 +200,9 @@ mod tests {
 
     #[test]
     fn the_table_has_aligned_columns() {
-        let row = row("all", overall(&examined()));
+        let row = super::row("all", overall(&examined()));
         assert_eq!(row.len(), header().len());
         assert!(row.ends_with("33.333%"), "{row}");
+        assert!(super::row("all", Counts::default()).ends_with(" -"));
     }
 }
