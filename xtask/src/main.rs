@@ -12,6 +12,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod kernels;
+mod oracle;
 mod run;
 mod setup;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Options),
     /// Fuzz the decoders; without a target, list them
     Fuzz(fuzz::Options),
+    /// Compare tracer with tshark on captures, value by value
+    Oracle(oracle::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
+        Command::Oracle(options) => oracle::run(&workspace, &options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
