@@ -128,6 +128,12 @@ impl FlowState {
         }
     }
 
+    /// Whether the record holds something that was not emitted.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.dirty == 1
+    }
+
     /// Whether something is left to emit when the flow ends: any flow that was established or tried to be.
     #[must_use]
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! The commands, one file each. Data goes to standard output, messages to standard error.
 
 mod agent;
+mod analyze;
 mod capture;
 mod collector;
 mod doctor;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Trace for a while and print where the time of each pod's requests went
     Live(live::Args),
+    /// Read captured packets and print where the time of each pod's requests went
+    Analyze(analyze::Args),
     /// Trace until stopped, and serve metrics and summaries over HTTP
     Agent(agent::Args),
     /// Write the pods' packets to a pcapng file for Wireshark, with comments and without secrets
@@ -35,12 +38,17 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// Runs the command of this process' arguments. Exit codes: 0 done, 1 failed, 2 wrong usage.
+/// Runs the command of this process' arguments. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a damaged capture (what came
+/// before the damage is reported).
 #[must_use]
 pub fn run() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
     let result = match Cli::parse().command {
         Command::Live(args) => live::run(&args),
+        Command::Analyze(args) => match analyze::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Agent(args) => agent::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Doctor(args) => return doctor::run(&args),

@@ -2,7 +2,9 @@
 //! metrics, and pcapng. Nothing here reads a clock or opens a file: values come in, text and bytes go out.
 
 pub mod comment;
+pub mod html;
 pub mod json;
+pub mod lines;
 pub mod mask;
 mod mask_http;
 pub mod pcapng;

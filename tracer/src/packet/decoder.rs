@@ -1,8 +1,8 @@
 //! The decoder: what it remembers between packets.
 //!
 //! Link types: Ethernet, raw IP, BSD loopback, Linux cooked captures, netfilter's log, PPP, Cisco HDLC, FDDI. In them
-//! VLANs, MPLS, PPPoE, provider bridges; tunnels over IP and GRE, and VXLAN, Geneve, GTP-U, Teredo, GRE and MPLS over
-//! UDP. Not: IEEE 802.11, MACsec, ESP, L2TP, and compressed headers.
+//! VLANs, MPLS, `PPPoE`, provider bridges; tunnels over IP and GRE, and VXLAN, Geneve, GTP-U, Teredo, GRE and MPLS over
+//! UDP. Not: IEEE 802.11, `MACsec`, ESP, L2TP, and compressed headers.
 
 use super::{
     Packet, Skipped,

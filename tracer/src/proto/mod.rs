@@ -3,14 +3,14 @@
 
 pub mod detect;
 pub mod dns;
-pub mod http;
 pub mod dns_tcp;
 pub mod dns_transactions;
+pub mod http;
 pub mod http1;
-pub mod http2;
 pub mod http1_stream;
+pub mod http2;
 pub mod lookup;
 pub mod metadata;
 pub mod stream;
-pub mod turns;
 pub mod tls;
+pub mod turns;

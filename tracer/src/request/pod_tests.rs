@@ -383,6 +383,6 @@ fn calls_shared_by_many_requests_cost_little() {
     }
     let began = Instant::now();
     lab.advance(10_000);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(lab.requests.iter().all(|request| request.total() == 1000 * MS));
 }

@@ -4,7 +4,11 @@ use std::mem::replace;
 
 use tracer_ebpf::segment::tcp_flag::{ACK, FIN, RST, SYN};
 
-use super::{Budget, Flag, Flags, sequence::{before, distance}, unacknowledged::Unacknowledged};
+use super::{
+    Budget, Flag, Flags,
+    sequence::{before, distance},
+    unacknowledged::Unacknowledged,
+};
 use crate::packet::Tcp;
 
 /// A segment that follows the second duplicate acknowledgment by less is a fast retransmission.

@@ -110,9 +110,10 @@ impl Reassembly {
         let (is_syn, is_fin) = (tcp.flags & SYN != 0, tcp.flags & FIN != 0);
         let start = tcp.sequence.wrapping_add(u32::from(is_syn));
         let is_empty = tcp.length == 0 && !is_fin;
-        let begins = match self.has_begun {
-            true => is_syn && self.position == 0 && self.waiting.is_none(),
-            false => is_syn || !is_empty && !is_keep_alive,
+        let begins = if self.has_begun {
+            is_syn && self.position == 0 && self.waiting.is_none()
+        } else {
+            is_syn || !is_empty && !is_keep_alive
         };
         if begins {
             self.next = start;

@@ -147,6 +147,7 @@ fn seen(packet: u64) -> Seen {
     Seen { time: 10 * packet, packet }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as exchanges have it")]
 fn part(first: u64, head: u64, last: u64, bytes: usize) -> Option<Part> {
     Some(Part { first: seen(first), head: seen(head), last: seen(last), bytes: bytes as u64 })
 }

@@ -1,0 +1,170 @@
+//! An analysis of captured packets: replay, engine and accounting together; the offline twin of
+//! [`crate::session`].
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use crate::{
+    clock::WallClock,
+    engine::{Engine, Observer, On, Resolve, Resolved},
+    export::lines::Line,
+    finding::Period,
+    flow::{
+        decode::Record,
+        tcp::{Analysis, Flag},
+    },
+    pod::Pod,
+    proto::stream::{Event, Exchange, Seen},
+    replay::{DnsAnswer, FlowSummary, Handshake, Replay, Sink},
+    request::totals::{Accounting, Summary},
+    source::pcap::Raw,
+};
+
+/// How often requests settle, in the capture's time.
+const TICK: u64 = 50_000_000;
+
+/// A pod per local address.
+#[derive(Debug)]
+pub struct Addresses(Vec<IpAddr>);
+
+impl Resolve for Addresses {
+    fn resolve(&mut self, cgroup: u64) -> Resolved {
+        let address = usize::try_from(cgroup).ok().and_then(|at| self.0.get(at));
+        let uid = address.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        Resolved { pod: Pod { uid, name: None }, known: true }
+    }
+}
+
+/// Replay, engine and accounting.
+pub struct Offline<'a> {
+    replay: Replay,
+    state: State<'a>,
+    next_tick: u64,
+}
+
+/// What the replay tells to.
+struct State<'a> {
+    engine: Engine<Addresses>,
+    observer: &'a mut dyn Observer,
+    /// Where the lines go, when somebody wants them.
+    lines: Option<&'a mut dyn Write>,
+    failure: Option<io::Error>,
+    packets: u64,
+    now: u64,
+}
+
+impl<'a> Offline<'a> {
+    /// Analyses from the view of `locals`; `metadata` are the addresses of metadata services.
+    pub fn new(
+        locals: &[IpAddr],
+        metadata: Vec<IpAddr>,
+        observer: &'a mut dyn Observer,
+        lines: Option<&'a mut dyn Write>,
+    ) -> Self {
+        let engine = Engine::new(Addresses(locals.to_vec()), WallClock::UNIX, Period::WholeRun);
+        let state = State { engine, observer, lines, failure: None, packets: 0, now: 0 };
+        Self { replay: Replay::new(locals, metadata), state, next_tick: 0 }
+    }
+
+    /// Takes a packet.
+    ///
+    /// # Errors
+    /// When a line cannot be written.
+    pub fn packet(&mut self, raw: &Raw<'_>) -> io::Result<()> {
+        let seen = Seen { time: raw.time, packet: raw.number };
+        self.state.packets += 1;
+        self.state.now = self.state.now.max(raw.time);
+        self.replay.packet(seen, raw.link.0, raw.bytes, raw.original_length, &mut self.state);
+        if self.state.now >= self.next_tick {
+            self.state.engine.advance(self.state.now, self.state.observer);
+            self.next_tick = self.state.now.saturating_add(TICK);
+        }
+        self.state.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// The capture is over: settles everything.
+    ///
+    /// # Errors
+    /// When a line cannot be written.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.replay.finish(&mut self.state);
+        self.state.engine.finish(self.state.now, self.state.observer);
+        if let Some(lines) = &mut self.state.lines {
+            lines.flush()?;
+        }
+        self.state.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Packets so far.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.state.packets
+    }
+
+    /// Sums, findings and accounting. A packet that is whole and of another protocol counts as consumed.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let dropped: BTreeMap<&'static str, u64> = self.replay.skipped().collect();
+        let lost: u64 = dropped.values().sum();
+        let mut oddities: BTreeMap<&'static str, u64> = self.state.engine.oddities().named().into();
+        oddities.extend(self.replay.oddities());
+        let consumed = self.state.packets.saturating_sub(lost);
+        let accounting = Accounting { emitted: self.state.packets, consumed, dropped, oddities };
+        Summary { pods: self.state.engine.summary(self.state.now), accounting }
+    }
+}
+
+impl State<'_> {
+    fn line(&mut self, line: &Line<'_>) {
+        let Some(lines) = &mut self.lines else { return };
+        let written = serde_json::to_writer(&mut *lines, line).map_err(io::Error::from);
+        if let Err(error) = written.and_then(|()| lines.write_all(b"\n")) {
+            self.failure = Some(error);
+        }
+    }
+}
+
+impl Sink for State<'_> {
+    fn record(&mut self, record: Record<'_>) {
+        self.engine.ingest(record, self.observer);
+    }
+
+    fn told(&mut self, on: &On, event: &Event, now: u64) {
+        self.engine.told(on, event, now);
+    }
+
+    fn tls(&mut self, on: &On, handshake: &Handshake) {
+        let Handshake { server_name, begun, ended, complete } = handshake;
+        self.engine.tls(on, server_name.as_ref().map(Arc::clone), *begun, *ended, *complete);
+    }
+
+    fn exchange(&mut self, flow: u64, exchange: &Exchange) {
+        if self.lines.is_some()
+            && let Some(line) = Line::exchange(flow, exchange)
+        {
+            self.line(&line);
+        }
+    }
+
+    fn dns(&mut self, answer: &DnsAnswer<'_>) {
+        self.line(&Line::dns(answer));
+    }
+
+    fn flow(&mut self, flow: &FlowSummary) {
+        self.line(&Line::flow(flow));
+    }
+
+    fn segment(&mut self, packet: u64, flow: u64, analysis: &Analysis) {
+        if self.lines.is_some() {
+            self.line(&Line::Segment { packet, flow, is: analysis.flags.iter().map(Flag::name).collect() });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "offline_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! DNS messages of a capture: which answer belongs to which query, and the records for the pods' lookups.
+
+use std::net::IpAddr;
+
+use bytemuck::Zeroable as _;
+use tracer_ebpf::{
+    record::{DATAGRAM_PREFIX, DatagramRecord, kind},
+    segment::Direction,
+};
+
+use super::{DnsAnswer, Places, Sink, flow::Start};
+use crate::{
+    flow::{address_bytes, decode::Record},
+    packet::{Packet, Udp},
+    proto::{
+        dns,
+        dns_tcp::Framed,
+        dns_transactions::{self, Answer, Conversation, Transactions, UDP_PORTS, is_transfer},
+        stream::Seen,
+    },
+};
+
+const DNS_PORT: u16 = 53;
+
+/// The DNS of a capture.
+#[derive(Default)]
+pub(super) struct Names {
+    transactions: Transactions,
+}
+
+impl Names {
+    /// Takes a UDP datagram.
+    pub(super) fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        udp: &Udp<'_>,
+        seen: Seen,
+        places: &Places,
+        sink: &mut impl Sink,
+    ) {
+        if !UDP_PORTS.iter().any(|port| *port == udp.source_port || *port == udp.destination_port) {
+            return;
+        }
+        let source = (packet.source, udp.source_port);
+        let destination = (packet.destination, udp.destination_port);
+        let conversation = Conversation::datagrams(source.into(), destination.into());
+        self.matched(conversation, seen, udp.payload, sink);
+        if udp.source_port != DNS_PORT && udp.destination_port != DNS_PORT {
+            return;
+        }
+        for (direction, local, remote) in
+            [(Direction::Egress, source, destination), (Direction::Ingress, destination, source)]
+        {
+            if let Some(cgroup) = places.locals.get(&local.0) {
+                record(direction, *cgroup, local, remote, udp, seen, sink);
+            }
+        }
+    }
+
+    /// Takes a message of a TCP connection. Its exchange is the views': only query and answer are matched here.
+    pub(super) fn message(&mut self, start: &Start, message: &Framed<'_>, sink: &mut impl Sink) {
+        self.matched(Conversation::Flow(start.number), message.last, message.bytes, sink);
+    }
+
+    fn matched(&mut self, conversation: Conversation, seen: Seen, bytes: &[u8], sink: &mut impl Sink) {
+        let Ok(message) = dns::Message::parse(bytes) else { return };
+        let transfer = (message.query_type != 0).then(|| is_transfer(message.query_type));
+        let said = dns_transactions::Message { id: message.id, transfer, seen };
+        if !message.answer {
+            self.transactions.query(conversation, said);
+        } else if let Answer::Answered(answered) = self.transactions.answer(conversation, said) {
+            sink.dns(&DnsAnswer {
+                seen,
+                query: answered.query,
+                id: message.id,
+                rcode: message.rcode,
+                name: &message.name,
+                qtype: message.query_type,
+            });
+        }
+    }
+}
+
+/// Makes the record that the hooks would have made of a datagram.
+fn record(
+    direction: Direction,
+    cgroup: u64,
+    local: (IpAddr, u16),
+    remote: (IpAddr, u16),
+    udp: &Udp<'_>,
+    seen: Seen,
+    sink: &mut impl Sink,
+) {
+    let mut record = DatagramRecord::zeroed();
+    record.kind = kind::DATAGRAM;
+    record.direction = direction as u8;
+    record.family = if local.0.is_ipv4() { 4 } else { 6 };
+    (record.local, record.local_port) = (address_bytes(local.0), local.1);
+    (record.remote, record.remote_port) = (address_bytes(remote.0), remote.1);
+    (record.cgroup, record.time, record.length) = (cgroup, seen.time, udp.length);
+    for (to, from) in record.payload.iter_mut().zip(udp.payload) {
+        *to = *from;
+    }
+    record.payload_length = u32::try_from(udp.payload.len().min(DATAGRAM_PREFIX)).unwrap_or(u32::MAX);
+    sink.record(Record::Datagram(&record));
+}

@@ -1,0 +1,226 @@
+//! One connection of a capture: reassembly, protocol and the views of its ends together.
+
+use std::net::SocketAddr;
+
+use tracer_ebpf::{
+    record::{FlowRecord, kind, role},
+    segment::Direction,
+};
+
+use super::{
+    FlowSummary, Handshake, Places, Sink,
+    datagram::Names,
+    speaker::{Speaker, Told},
+    view::{Identity, View},
+};
+use crate::{
+    engine::On,
+    flow::{
+        Transport, address_bytes,
+        decode::Record,
+        tcp::{Budget, Connection, Opening, Piece},
+    },
+    packet::Tcp,
+    proto::stream::{Event, Seen, Side},
+    request::CallKind,
+};
+
+/// Frames with RST that are kept per connection.
+pub(super) const RESET_LIMIT: usize = 16;
+const DNS_PORT: u16 = 53;
+
+/// What a connection's first segment says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    /// From 0, as `tcp.stream`.
+    pub(super) number: u64,
+    pub(super) opening: Opening,
+    /// The ends were in use before.
+    pub(super) is_reused: bool,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
+    /// The client is the lower of [`super::table::Ends`].
+    pub(super) client_is_low: bool,
+}
+
+/// A connection.
+pub(super) struct Flow {
+    start: Start,
+    connection: Connection,
+    speaker: Speaker,
+    /// Of the client's and the server's end, if they are pods'.
+    views: [Option<End>; 2],
+    resets: Vec<u64>,
+    packets: u64,
+}
+
+/// A pod's end.
+struct End {
+    view: View,
+    on: On,
+}
+
+impl Flow {
+    pub(super) fn new(start: Start, places: &Places) -> Self {
+        let end = |side| End::of(&start, side, places);
+        Self {
+            start,
+            connection: Connection::new(start.opening, start.is_reused),
+            speaker: Speaker::new(start.opening == Opening::Joined, start.server.port()),
+            views: [end(Side::Client), end(Side::Server)],
+            resets: Vec::new(),
+            packets: 0,
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.start.number
+    }
+
+    pub(super) fn side(&self, is_low: bool) -> Side {
+        if is_low == self.start.client_is_low { Side::Client } else { Side::Server }
+    }
+
+    pub(super) fn begins_new(&self, from: Side, tcp: &Tcp<'_>) -> bool {
+        self.connection.begins_new(from, tcp)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.has_ended()
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.connection.last().time
+    }
+
+    pub(super) fn segment(
+        &mut self,
+        from: Side,
+        tcp: &Tcp<'_>,
+        seen: Seen,
+        budget: &mut Budget,
+        names: &mut Names,
+        sink: &mut impl Sink,
+    ) {
+        self.packets += 1;
+        if tcp.flags & tracer_ebpf::segment::tcp_flag::RST != 0 && self.resets.len() < RESET_LIMIT {
+            self.resets.push(seen.packet);
+        }
+        let (start, speaker, views) = (&self.start, &mut self.speaker, &mut self.views);
+        let mut deliver =
+            |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
+        let analysis = self.connection.segment(from, tcp, seen, budget, &mut deliver);
+        if !analysis.flags.is_empty() {
+            sink.segment(seen.packet, self.start.number, &analysis);
+        }
+        for (side, end) in [Side::Client, Side::Server].into_iter().zip(&mut self.views) {
+            let Some(end) = end else { continue };
+            let direction = if side == from { Direction::Egress } else { Direction::Ingress };
+            let is_told = self.speaker.is_told() && !end.view.identity().metadata;
+            end.view.segment(tcp, direction, seen.time, &mut |record| pass(record, is_told, sink));
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self, budget: &mut Budget, names: &mut Names, sink: &mut impl Sink) {
+        let (start, speaker, views) = (&self.start, &mut self.speaker, &mut self.views);
+        let mut deliver =
+            |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
+        self.connection.finish(budget, &mut deliver);
+        let time = self.connection.last().time;
+        for end in self.views.iter_mut().flatten() {
+            let is_told = self.speaker.is_told() && !end.view.identity().metadata;
+            end.view.flush(time, &mut |record| pass(record, is_told, sink));
+        }
+        let [client, server] = [Side::Client, Side::Server].map(|side| self.connection.totals(side));
+        sink.flow(&FlowSummary {
+            number: self.start.number,
+            client: self.start.client,
+            server: self.start.server,
+            handshake_rtt: self.connection.initial_rtt(),
+            bytes_client: client.bytes,
+            bytes_server: server.bytes,
+            packets: self.packets,
+            resets: std::mem::take(&mut self.resets),
+            server_name: self.speaker.server_name(),
+        });
+    }
+}
+
+/// Hands a piece of a side's bytes to the protocol, and what that tells to the sink.
+fn deliver(
+    start: &Start,
+    speaker: &mut Speaker,
+    views: &mut [Option<End>; 2],
+    side: Side,
+    piece: Piece<'_>,
+    names: &mut Names,
+    sink: &mut impl Sink,
+) {
+    let (Piece::Bytes(_, seen) | Piece::Gap(_, seen) | Piece::End(_, seen)) = piece;
+    speaker.piece(side, piece, &mut |told| match told {
+        Told::Event(event, is_opaque) => {
+            if let Event::Ended(exchange) = &event {
+                sink.exchange(start.number, exchange);
+            }
+            for end in views.iter().flatten().filter(|end| !is_opaque && !end.view.identity().metadata) {
+                sink.told(&end.on, &event, seen.time);
+            }
+        }
+        Told::Tls(handshake) => tls(views, &handshake, sink),
+        Told::Dns(message) => names.message(start, &message, sink),
+    });
+}
+
+/// The client's set-up goes on until TLS is ready.
+fn tls(views: &[Option<End>; 2], handshake: &Handshake, sink: &mut impl Sink) {
+    if let Some(end) = &views[Side::Client as usize] {
+        sink.tls(&end.on, handshake);
+    }
+}
+
+/// Passes a view's record on, without exchanges when the parser tells of them.
+fn pass(record: Record<'_>, is_told: bool, sink: &mut impl Sink) {
+    match record {
+        Record::Flow(flow) if is_told && flow.kind == kind::EXCHANGE => {}
+        Record::Flow(flow) if is_told => sink.record(Record::Flow(&FlowRecord { exchange: 0, ..*flow })),
+        other => sink.record(other),
+    }
+}
+
+impl End {
+    fn of(start: &Start, side: Side, places: &Places) -> Option<Self> {
+        let (local, peer) = match side {
+            Side::Client => (start.client, start.server),
+            Side::Server => (start.server, start.client),
+        };
+        let cgroup = *places.locals.get(&local.ip())?;
+        let metadata = side == Side::Client && places.metadata.contains(&peer.ip());
+        let kind = if metadata {
+            CallKind::Metadata
+        } else if peer.port() == DNS_PORT {
+            CallKind::Dns
+        } else {
+            CallKind::Upstream
+        };
+        // Not zero, and growing with time, as the ids of live flows.
+        let flow = start.number * 2 + side as u64 + 2;
+        let on = On {
+            flow,
+            role: if side == Side::Client { role::CLIENT } else { role::SERVER },
+            cgroup,
+            transport: Transport { local, peer, srtt_us: 0, retransmits: 0 },
+            kind,
+            joined: start.opening == Opening::Joined,
+        };
+        let identity = Identity {
+            flow,
+            cgroup,
+            local: (address_bytes(local.ip()), local.port()),
+            remote: (address_bytes(peer.ip()), peer.port()),
+            family: if local.is_ipv4() { 4 } else { 6 },
+            metadata,
+        };
+        Some(Self { view: View::new(identity), on })
+    }
+}

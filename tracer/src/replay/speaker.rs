@@ -1,0 +1,239 @@
+//! What a connection speaks: detection from its first bytes, then the protocol's own reader.
+
+use std::sync::Arc;
+
+use super::Handshake;
+use crate::{
+    flow::tcp::Piece,
+    proto::{
+        detect::{self, OPENING_LIMIT, Spoken},
+        dns_tcp::{Framed, Framing},
+        http1_stream::Http1,
+        http2,
+        stream::{Event, Head, Part, Protocol, Seen, Side, Stream, Upgrade},
+        tls::Tls,
+        turns::Turns,
+    },
+};
+
+/// Pieces of a connection joined in the middle after which it counts as unknown.
+const JOINED_LIMIT: usize = 8;
+
+/// What a reader tells.
+pub(super) enum Told<'a> {
+    /// Of an exchange; `true` for turns of an unknown protocol.
+    Event(Event, bool),
+    /// The end of a TLS handshake.
+    Tls(Handshake),
+    /// Of a DNS message.
+    Dns(Framed<'a>),
+}
+
+/// The reader of one connection.
+pub(super) struct Speaker {
+    reader: Reader,
+    /// The newest HTTP/1 request: an upgrade makes it HTTP/2's first stream.
+    newest: Option<(Part, Head)>,
+    handshake_told: bool,
+}
+
+enum Reader {
+    Opening(Opening),
+    Dns(Box<Framing>),
+    Http1(Box<Http1>),
+    Http2(Box<http2::Connection>),
+    Tls(Box<Tls>),
+    Opaque(Box<Turns>),
+}
+
+/// The bytes so far of a connection whose protocol is not known yet.
+struct Opening {
+    joined: bool,
+    port: u16,
+    held: Vec<(Side, Seen, Vec<u8>)>,
+}
+
+impl Speaker {
+    pub(super) fn new(joined: bool, port: u16) -> Self {
+        Self {
+            reader: Reader::Opening(Opening { joined, port, held: Vec::new() }),
+            newest: None,
+            handshake_told: false,
+        }
+    }
+
+    /// Whether a parser tells of the exchanges: those of an unknown protocol are the views'.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_))
+    }
+
+    pub(super) fn server_name(&self) -> Option<Arc<str>> {
+        match &self.reader {
+            Reader::Tls(tls) => tls.handshake().server_name.clone(),
+            _ => None,
+        }
+    }
+
+    /// Takes what follows of a side.
+    pub(super) fn piece(&mut self, side: Side, piece: Piece<'_>, tell: &mut dyn FnMut(Told<'_>)) {
+        match piece {
+            Piece::Bytes(bytes, seen) => self.bytes(side, seen, bytes, tell),
+            Piece::Gap(length, seen) => {
+                self.decide_anyway(tell);
+                if let Reader::Dns(framing) = &mut self.reader {
+                    framing.gap(side, seen, length, &mut |message| tell(Told::Dns(message)));
+                }
+                self.stream(tell, |stream, tell| stream.gap(side, seen, length, tell));
+            }
+            Piece::End(end, seen) => {
+                self.decide_anyway(tell);
+                self.stream(tell, |stream, tell| stream.end(side, seen, end, tell));
+                self.handshake(tell);
+            }
+        }
+    }
+
+    fn bytes(&mut self, side: Side, seen: Seen, bytes: &[u8], tell: &mut dyn FnMut(Told<'_>)) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = match &mut self.reader {
+                Reader::Opening(opening) => {
+                    let spoken = opening.take(side, seen, rest);
+                    if let Some(spoken) = spoken {
+                        self.decided(spoken, tell);
+                    }
+                    return;
+                }
+                Reader::Dns(framing) => {
+                    framing.bytes(side, seen, rest, &mut |message| tell(Told::Dns(message)));
+                    return;
+                }
+                _ => self.read(side, seen, rest, tell),
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Lets the protocol's reader read; follows it when it says that another one goes on.
+    fn read(&mut self, side: Side, seen: Seen, bytes: &[u8], tell: &mut dyn FnMut(Told<'_>)) -> usize {
+        let (mut taken, mut upgrade) = (bytes.len(), None);
+        let newest = &mut self.newest;
+        let is_opaque = matches!(self.reader, Reader::Opaque(_));
+        let mut told = |event: Event| match event {
+            Event::Upgraded(to) => upgrade = Some(to),
+            event => {
+                if let Event::Begun { request, head, protocol: Protocol::Http1, .. } = &event {
+                    *newest = Some((*request, head.clone()));
+                }
+                tell(Told::Event(event, is_opaque));
+            }
+        };
+        if let Some(stream) = self.reader.stream() {
+            taken = stream.bytes(side, seen, bytes, &mut told);
+        }
+        self.handshake(tell);
+        match upgrade {
+            Some(Upgrade::Http2) => {
+                let (request, head) = self.newest.take().unwrap_or_default();
+                self.reader = Reader::Http2(Box::new(http2::Connection::upgraded(request, head)));
+            }
+            // What comes through a tunnel begins anew, on no port that would tell.
+            Some(Upgrade::Unknown) => {
+                self.reader = Reader::Opening(Opening { joined: false, port: 0, held: Vec::new() });
+            }
+            None => return bytes.len(),
+        }
+        taken
+    }
+
+    /// The protocol is known: its reader gets what was held.
+    fn decided(&mut self, spoken: Spoken, tell: &mut dyn FnMut(Told<'_>)) {
+        let Reader::Opening(opening) = &mut self.reader else { return };
+        let held = std::mem::take(&mut opening.held);
+        self.reader = match spoken {
+            Spoken::Http1 => Reader::Http1(Box::default()),
+            Spoken::Http2 => Reader::Http2(Box::default()),
+            Spoken::Tls => Reader::Tls(Box::default()),
+            Spoken::Dns => Reader::Dns(Box::default()),
+            Spoken::Unknown => Reader::Opaque(Box::new(Turns::new(Protocol::Opaque))),
+        };
+        for (side, seen, bytes) in held {
+            self.bytes(side, seen, &bytes, tell);
+        }
+    }
+
+    /// Something other than bytes comes before they told what they are.
+    fn decide_anyway(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        if matches!(&self.reader, Reader::Opening(opening) if !opening.held.is_empty()) {
+            self.decided(Spoken::Unknown, tell);
+        }
+    }
+
+    fn stream(
+        &mut self,
+        tell: &mut dyn FnMut(Told<'_>),
+        call: impl FnOnce(&mut dyn Stream, &mut dyn FnMut(Event)),
+    ) {
+        let is_opaque = matches!(self.reader, Reader::Opaque(_));
+        if let Some(stream) = self.reader.stream() {
+            call(stream, &mut |event| tell(Told::Event(event, is_opaque)));
+        }
+    }
+
+    /// Tells once of the handshake when it is over.
+    fn handshake(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        let Reader::Tls(tls) = &self.reader else { return };
+        let handshake = tls.handshake();
+        let over = handshake.ended.or(handshake.aborted.map(|(_, seen)| seen));
+        if let (false, Some(begun), Some(over)) = (self.handshake_told, handshake.begun, over) {
+            self.handshake_told = true;
+            tell(Told::Tls(Handshake {
+                server_name: handshake.server_name.clone(),
+                begun: begun.time,
+                ended: over.time,
+                complete: handshake.ended.is_some(),
+            }));
+        }
+    }
+}
+
+impl Reader {
+    fn stream(&mut self) -> Option<&mut dyn Stream> {
+        match self {
+            Self::Http1(http1) => Some(&mut **http1),
+            Self::Http2(http2) => Some(&mut **http2),
+            Self::Tls(tls) => Some(&mut **tls),
+            Self::Opaque(turns) => Some(&mut **turns),
+            Self::Opening(_) | Self::Dns(_) => None,
+        }
+    }
+}
+
+impl Opening {
+    /// Holds a piece, and says what the connection speaks when that is certain.
+    fn take(&mut self, side: Side, seen: Seen, bytes: &[u8]) -> Option<Spoken> {
+        if self.joined {
+            let spoken = detect::joined(side, self.port, bytes);
+            if spoken.is_some() {
+                // What came before is the middle of something.
+                self.held.clear();
+            }
+            let known = spoken.or((self.held.len() >= JOINED_LIMIT).then_some(Spoken::Unknown));
+            self.held.push((side, seen, bytes.to_vec()));
+            return known;
+        }
+        self.held.push((side, seen, bytes.to_vec()));
+        let [own, peer] = [side, side.opposite()].map(|side| self.said(side));
+        match detect::opening(side, self.port, &own) {
+            // A request may be too broken to be recognised: the answer tells.
+            Some(Spoken::Unknown) if peer.is_empty() && own.len() < OPENING_LIMIT => None,
+            spoken => spoken,
+        }
+    }
+
+    /// The first bytes of a side.
+    fn said(&self, side: Side) -> Vec<u8> {
+        let pieces = self.held.iter().filter(|(from, ..)| *from == side);
+        pieces.flat_map(|(_, _, bytes)| bytes).take(OPENING_LIMIT).copied().collect()
+    }
+}
