@@ -5,12 +5,16 @@ use std::{
     io::{self, Read},
 };
 
-use super::{error::Fault, gzip::Gzip};
+use super::{
+    error::Fault,
+    gzip::{self, Gzip},
+};
 
 /// Bytes the buffer begins with: a read that fills it costs little per packet, and it stays in the cache.
 const BUFFER_START: usize = 256 << 10;
 
-/// Bytes the buffer grows to, and the longest block of a pcapng (Wireshark has the same limit).
+/// Bytes the buffer grows to, and the longest block of a pcapng. Wireshark 4.0 takes eight times as much, for USB;
+/// a network's longest packet is a sixty-fourth of it, so a longer block is a damaged length or no packet.
 pub const BUFFER_LIMIT: usize = 16 << 20;
 
 /// Where the bytes come from, and how many came.
@@ -66,15 +70,15 @@ impl Buffer {
         let source = Source::Plain(Input { read, taken: 0 });
         let bytes = vec![0; BUFFER_START];
         let mut buffer = Self { source, bytes, start: 0, end: 0, base: 0, ended: false };
-        buffer.have(super::gzip::MAGIC.len())?;
-        if buffer.unread().starts_with(&super::gzip::MAGIC) {
+        buffer.have(gzip::MAGIC.len())?;
+        if buffer.unread().starts_with(&gzip::MAGIC) {
             buffer.inflate();
         }
         Ok(buffer)
     }
 
     /// What was read is compressed: moves it into an inflater.
-    fn inflate(self: &mut Buffer) {
+    fn inflate(&mut self) {
         let compressed = self.unread().to_vec();
         let nothing = Source::Plain(Input { read: Box::new(io::empty()), taken: 0 });
         if let Source::Plain(input) = std::mem::replace(&mut self.source, nothing) {
