@@ -1,8 +1,8 @@
 //! The decoder: what it remembers between packets.
 //!
 //! Link types: Ethernet, raw IP, BSD loopback, Linux cooked captures, netfilter's log, PPP, Cisco HDLC, FDDI. In them
-//! VLANs, MPLS, `PPPoE`, provider bridges; tunnels over IP and GRE, and VXLAN, Geneve, GTP-U, Teredo, GRE and MPLS over
-//! UDP. Not: IEEE 802.11, `MACsec`, ESP, L2TP, and compressed headers.
+//! VLANs, MPLS, PPP over Ethernet, provider bridges (802.1ah); tunnels over IP and GRE; over UDP VXLAN, Geneve, GTP-U,
+//! Teredo, GRE and MPLS. Not: 802.11, 802.1AE, ESP, L2TP, compressed headers.
 
 use super::{
     Packet, Skipped,

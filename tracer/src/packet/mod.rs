@@ -14,6 +14,7 @@ mod tests;
 mod transport;
 mod tunnel;
 mod walk;
+mod wlan;
 
 use std::net::IpAddr;
 

@@ -23,6 +23,8 @@ pub(super) enum Tunnel {
     Gre,
     /// RFC 7510.
     Mpls,
+    /// draft-massar-v6ops-ayiya.
+    Ayiya,
 }
 
 impl Tunnel {
@@ -38,6 +40,7 @@ impl Tunnel {
             4754 => Some(Self::Gre),
             // Linux chose the second one before there was the first.
             4789 | 8472 => Some(Self::Vxlan),
+            5072 => Some(Self::Ayiya),
             4790 => Some(Self::VxlanGpe),
             6081 => Some(Self::Geneve),
             6635 => Some(Self::Mpls),
@@ -55,6 +58,7 @@ impl Tunnel {
             Self::Teredo => teredo(rest),
             Self::Gre => Ok(Some(Layer::Gre)),
             Self::Mpls => Ok(Some(Layer::Mpls)),
+            Self::Ayiya => ayiya(rest),
         }
     }
 }
@@ -111,6 +115,13 @@ fn gtp(rest: &mut Bytes<'_>) -> Next {
     Ok(matches!(rest.nibble(), Some(4 | 6)).then_some(Layer::Ip))
 }
 
+/// Lengths of identity (a power of two) and signature (words), then the time; operation 1 forwards a packet.
+fn ayiya(rest: &mut Bytes<'_>) -> Next {
+    let [identity, signature, operation, next, ..] = *rest.take::<8>()?;
+    rest.skip((1 << (identity >> 4)) + usize::from(signature >> 4) * 4)?;
+    Ok((operation & 0x0f == 1).then_some(Layer::Payload(next)))
+}
+
 /// RFC 4380, section 5.1.1: authentication and origin may stand before the IPv6 packet.
 fn teredo(rest: &mut Bytes<'_>) -> Next {
     if rest.word(0) == Some(1) {
@@ -164,6 +175,8 @@ fn carried(protocol: u16, has_sequence: bool, rest: &mut Bytes<'_>) -> Next {
     const ERSPAN: u16 = 0x88be;
     const ERSPAN3: u16 = 0x22eb;
     const WCCP: u16 = 0x883e;
+    /// Of Aruba's controllers: the low bits are a priority.
+    const WLAN: u16 = 0x8200;
     match protocol {
         // draft-foschiano-erspan: type II has a sequence number, type I no header of its own.
         ERSPAN if has_sequence => rest.take::<8>().map(|_| Some(Layer::Ethernet)),
@@ -181,6 +194,7 @@ fn carried(protocol: u16, has_sequence: bool, rest: &mut Bytes<'_>) -> Next {
             }
             Ok(Some(Layer::Ipv4))
         }
+        _ if protocol & 0xfff0 == WLAN => Ok(Some(Layer::Wlan)),
         _ => Ok(Some(Layer::Type(protocol))),
     }
 }

@@ -7,6 +7,7 @@ use super::{
     ip::{self, Header},
     link, transport,
     tunnel::{self, Tunnel},
+    wlan,
 };
 
 /// Steps in a packet that are taken: VLAN tags, labels, tunnels, IP and its extensions. Eight VXLANs in each other
@@ -23,6 +24,8 @@ pub(super) enum Layer {
     Ppp,
     Mpls,
     Gre,
+    /// IEEE 802.11.
+    Wlan,
     /// In a UDP datagram.
     Tunnel(Tunnel),
     /// IP of the version it has.
@@ -114,6 +117,7 @@ impl<'a> Walk<'a> {
             Layer::Ppp => link::ppp(rest),
             Layer::Mpls => link::mpls(rest),
             Layer::Gre => tunnel::gre(rest),
+            Layer::Wlan => wlan::data(rest),
             Layer::Tunnel(tunnel) => tunnel.open(rest),
             Layer::Ip => ip::any(rest, &mut self.header),
             Layer::Ipv4 => ip::v4(rest, &mut self.header),

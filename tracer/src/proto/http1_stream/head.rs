@@ -1,5 +1,7 @@
 //! A message's head, line by line as it comes: only a line that two deliveries share is copied.
 
+use memchr::memchr;
+
 use super::{field::Fields, line, paths::Paths};
 use crate::proto::stream::Head;
 
@@ -68,7 +70,7 @@ impl HeadReader {
     /// Takes bytes up to the empty line.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Read {
         let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        while let Some(end) = memchr(b'\n', rest) {
             let Some((line, after)) = rest.split_at_checked(end) else { return Read::Bad };
             rest = after.get(1..).unwrap_or_default();
             self.length = self.length.saturating_add(end).saturating_add(1);
