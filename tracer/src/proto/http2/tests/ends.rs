@@ -105,7 +105,7 @@ fn what_is_not_http2_breaks_the_connection() {
         data(0, 0, 1),
         frame(4, 0, 0, &[0; 5]),
         frame(8, 0, 0, &[0; 3]),
-        frame(0, 0, 1, &[0; 16 * 1024 + 1]),
+        data(1, 0, 16 * 1024 + 1),
         frame(1, 0x0c, 3, &[9, 1, 2]),
         [frame(1, END_STREAM, 3, &[]), data(3, 0, 1)].concat(),
         b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),

@@ -147,6 +147,6 @@ fn seen(packet: u64) -> Seen {
     Seen { time: 10 * packet, packet }
 }
 
-fn part(first: u64, head: u64, last: u64, bytes: usize) -> Option<Part> {
-    Some(Part { first: seen(first), head: seen(head), last: seen(last), bytes: bytes as u64 })
+fn part(first: u64, head: u64, last: u64, bytes: usize) -> Part {
+    Part { first: seen(first), head: seen(head), last: seen(last), bytes: bytes as u64 }
 }
