@@ -155,7 +155,7 @@ fn an_upgraded_request_is_stream_1() {
     let mut lab = Lab::over(Connection::upgraded(request, head));
     lab.server(&settings(&[]));
     lab.server(&answer(1, "200"));
-    lab.client(&[reader::PREFACE.to_vec(), settings(&[]), get(3, "/next")].concat());
+    lab.client(&[PREFACE.to_vec(), settings(&[]), get(3, "/next")].concat());
     assert_eq!(lab.begun(), [3], "the first one was told by HTTP/1");
     let exchange = lab.ended().remove(0);
     assert_eq!((exchange.number, exchange.request, exchange.head.status), (1, Some(request), Some(200)));

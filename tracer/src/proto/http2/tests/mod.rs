@@ -85,7 +85,7 @@ impl Lab {
     /// A new connection after both prefaces: two packets.
     fn new() -> Self {
         let mut lab = Self::over(Connection::new());
-        lab.client(&[reader::PREFACE.to_vec(), settings(&[])].concat());
+        lab.client(&[PREFACE.to_vec(), settings(&[])].concat());
         lab.server(&settings(&[]));
         lab
     }
