@@ -2,7 +2,7 @@
 //!
 //! Link types: Ethernet, raw IP, BSD loopback, Linux cooked captures, netfilter's log, PPP, Cisco HDLC, FDDI. In them
 //! VLANs, MPLS, PPP over Ethernet, provider bridges (802.1ah); tunnels over IP and GRE; over UDP VXLAN, Geneve, GTP-U,
-//! Teredo, GRE and MPLS. Not: 802.11, 802.1AE, ESP, L2TP, compressed headers.
+//! Teredo, AYIYA, GRE and MPLS; 802.11 in GRE. Not: 802.1AE, ESP, L2TP, compressed headers.
 
 use super::{
     Packet, Skipped,

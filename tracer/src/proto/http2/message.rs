@@ -50,7 +50,10 @@ impl InFlight {
 
     /// A header block of the client. Tells when it is the request's.
     pub(super) fn client_headers(&mut self, number: u32, seen: Seen, block: &Block) -> Option<Event> {
-        self.request.ended |= block.end_stream;
+        if self.request.ended {
+            return None;
+        }
+        self.request.ended = block.end_stream;
         if let Some(request) = &mut self.request.part {
             (request.last, request.bytes) = (seen, request.bytes.saturating_add(block.bytes));
             return None;
@@ -72,6 +75,9 @@ impl InFlight {
 
     /// A header block of the server: an interim response, the final one's head, or its trailers.
     pub(super) fn server_headers(&mut self, seen: Seen, block: &Block) {
+        if self.response.ended {
+            return;
+        }
         let fields = block.fields.as_ref().ok();
         let status = fields.and_then(|fields| fields.status);
         match &mut self.response.part {
@@ -90,7 +96,7 @@ impl InFlight {
             self.head.grpc_status = fields.grpc_status.or(self.head.grpc_status);
             self.grpc |= fields.grpc || fields.grpc_status.is_some();
         }
-        self.response.ended |= block.end_stream;
+        self.response.ended = block.end_stream;
     }
 
     /// Bytes of a DATA frame; `end` when it is complete and ends the message.
@@ -99,10 +105,10 @@ impl InFlight {
             Side::Client => &mut self.request,
             Side::Server => &mut self.response,
         };
-        // Without a head it is not a message: an error of the sender, or its head is missing.
-        let Some(part) = &mut message.part else { return };
+        // Without a head, or after its end, it is no message's: an error of the sender.
+        let (Some(part), false) = (&mut message.part, message.ended) else { return };
         (part.last, part.bytes) = (seen, part.bytes.saturating_add(bytes));
-        message.ended |= end;
+        message.ended = end;
         self.provisional &= from == Side::Client;
     }
 

@@ -1,13 +1,13 @@
 //! HTTP/2 (RFC 9113) with HPACK (RFC 7541), and gRPC over it: both directions of a connection, as an observer.
 //!
-//! Frames of the two directions become header blocks and counted bytes ([`reader`]), these become streams
-//! ([`streams`]). DATA is counted, never held. Nothing is guessed: what depends on bytes that were not seen is
+//! Frames of the two directions become header blocks and counted bytes (`reader`), these become streams
+//! (`streams`). DATA is counted, never held. Nothing is guessed: what depends on bytes that were not seen is
 //! unknown.
 //!
 //! - Missing bytes inside a frame whose header was seen do not lose the place. Missing DATA is only counted; of a
 //!   header block that is not all there the fields are unknown, and so are the HPACK entries from before.
 //! - Missing bytes anywhere else lose the place of that direction: streams that need it end as cut. The place is
-//!   found again as in a connection that was joined in the middle, by a chain of plausible frames ([`search`]).
+//!   found again as in a connection that was joined in the middle, by a chain of plausible frames (`search`).
 //! - A direction that no endpoint would go on reading makes the connection broken: all streams end as cut, and
 //!   nothing more is read.
 //!
@@ -26,6 +26,7 @@ mod streams;
 mod window;
 
 pub use counters::{Counters, ERROR_CODES, Goaway, Sent};
+pub use reader::PREFACE;
 pub use streams::STREAM_LIMIT;
 
 use super::stream::{End, Event, Head, Outcome, Part, Seen, Side, Stream};

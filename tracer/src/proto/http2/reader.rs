@@ -7,7 +7,7 @@ use super::hpack::Decoder;
 use super::search::{Search, fill};
 
 /// What a client sends first (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What bytes bring.
 #[derive(Debug)]

@@ -105,7 +105,7 @@ fn what_is_not_http2_breaks_the_connection() {
         data(0, 0, 1),
         frame(4, 0, 0, &[0; 5]),
         frame(8, 0, 0, &[0; 3]),
-        frame(0, 0, 1, &vec![0; 16 * 1024 + 1]),
+        data(1, 0, 16 * 1024 + 1),
         frame(1, 0x0c, 3, &[9, 1, 2]),
         [frame(1, END_STREAM, 3, &[]), data(3, 0, 1)].concat(),
         b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
@@ -119,7 +119,7 @@ fn what_is_not_http2_breaks_the_connection() {
         assert_eq!(lab.outcomes(), [(1, Outcome::Cut)], "{lie:?}");
         assert!(lab.connection.counters().broken);
     }
-    for begin in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), [&reader::PREFACE[..], &get(1, "/")].concat()] {
+    for begin in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), [&PREFACE[..], &get(1, "/")].concat()] {
         let mut lab = Lab::over(Connection::new());
         lab.client(&begin);
         assert!(lab.connection.counters().broken, "neither a preface nor SETTINGS: {begin:?}");
@@ -132,4 +132,16 @@ fn a_longer_frame_has_to_be_allowed() {
     lab.client(&[settings(&[(5, 20_000)]), get(1, "/")].concat());
     lab.server(&[headers(1, END_HEADERS, &[(":status", "200")]), data(1, 1, 20_000)].concat());
     assert_eq!(lab.outcomes(), [(1, Outcome::Complete)]);
+}
+
+#[test]
+fn nothing_follows_the_end_of_a_message() {
+    let mut lab = Lab::new();
+    lab.client(&headers(1, END_HEADERS, &[(":method", "POST"), (":path", "/up")]));
+    lab.server(&answer(1, "200"));
+    lab.server(&[data(1, 0, 10), answer(1, "500")].concat());
+    lab.client(&data(1, END_STREAM, 0));
+    let exchange = lab.ended().remove(0);
+    assert_eq!(exchange.head.status, Some(200));
+    assert_eq!(exchange.response, Some(part(4, 4, 4, answer(1, "200").len())));
 }

@@ -85,7 +85,7 @@ impl Lab {
     /// A new connection after both prefaces: two packets.
     fn new() -> Self {
         let mut lab = Self::over(Connection::new());
-        lab.client(&[reader::PREFACE.to_vec(), settings(&[])].concat());
+        lab.client(&[PREFACE.to_vec(), settings(&[])].concat());
         lab.server(&settings(&[]));
         lab
     }
@@ -147,7 +147,6 @@ fn seen(packet: u64) -> Seen {
     Seen { time: 10 * packet, packet }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as exchanges have it")]
-fn part(first: u64, head: u64, last: u64, bytes: usize) -> Option<Part> {
-    Some(Part { first: seen(first), head: seen(head), last: seen(last), bytes: bytes as u64 })
+fn part(first: u64, head: u64, last: u64, bytes: usize) -> Part {
+    Part { first: seen(first), head: seen(head), last: seen(last), bytes: bytes as u64 }
 }

@@ -7,7 +7,7 @@ fn conversation() -> Vec<(Side, Vec<u8>)> {
     let call = [(":method", "POST"), ("+:path", "/pkg.S/M"), ("+content-type", "application/grpc")];
     let promise = [&[2, 0, 0, 0, 2][..], &block(&[("+:path", "/push")]), &[0, 0]].concat();
     let client = [
-        reader::PREFACE.to_vec(),
+        PREFACE.to_vec(),
         settings(&[(1, 8192), (4, 50)]),
         headers(1, END_HEADERS, &call),
         data(1, 0, 30),
