@@ -2,9 +2,11 @@
 //! [`crate::session`].
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
     io::{self, Write},
     net::IpAddr,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -39,6 +41,33 @@ impl Resolve for Addresses {
     }
 }
 
+/// Packets that [`Frames`] remembers.
+const FRAMES: usize = 1 << 20;
+
+/// Which packet came when: the last million of them.
+#[derive(Clone, Debug, Default)]
+pub struct Frames(Rc<RefCell<VecDeque<(u64, u64)>>>);
+
+impl Frames {
+    fn see(&self, time: u64, number: u64) {
+        let mut frames = self.0.borrow_mut();
+        // A packet out of order stands with its neighbour, so that the times can be searched.
+        let time = frames.back().map_or(time, |(last, _)| time.max(*last));
+        if frames.len() >= FRAMES {
+            frames.pop_front();
+        }
+        frames.push_back((time, number));
+    }
+
+    /// The number of the first packet at a time; 0 when there is none.
+    #[must_use]
+    pub fn at(&self, time: u64) -> u64 {
+        let frames = self.0.borrow();
+        let at = frames.partition_point(|(seen, _)| *seen < time);
+        frames.get(at).filter(|(seen, _)| *seen == time).map_or(0, |(_, number)| *number)
+    }
+}
+
 /// Replay, engine and accounting.
 pub struct Offline<'a> {
     replay: Replay,
@@ -53,6 +82,7 @@ struct State<'a> {
     /// Where the lines go, when somebody wants them.
     lines: Option<&'a mut dyn Write>,
     failure: Option<io::Error>,
+    frames: Option<Frames>,
     packets: u64,
     now: u64,
 }
@@ -66,7 +96,7 @@ impl<'a> Offline<'a> {
         lines: Option<&'a mut dyn Write>,
     ) -> Self {
         let engine = Engine::new(Addresses(locals.to_vec()), WallClock::UNIX, Period::WholeRun);
-        let state = State { engine, observer, lines, failure: None, packets: 0, now: 0 };
+        let state = State { engine, observer, lines, failure: None, frames: None, packets: 0, now: 0 };
         Self { replay: Replay::new(locals, metadata), state, next_tick: 0 }
     }
 
@@ -78,6 +108,9 @@ impl<'a> Offline<'a> {
         let seen = Seen { time: raw.time, packet: raw.number };
         self.state.packets += 1;
         self.state.now = self.state.now.max(raw.time);
+        if let Some(frames) = &self.state.frames {
+            frames.see(raw.time, raw.number);
+        }
         self.replay.packet(seen, raw.link.0, raw.bytes, raw.original_length, &mut self.state);
         if self.state.now >= self.next_tick {
             self.state.engine.advance(self.state.now, self.state.observer);
@@ -97,6 +130,11 @@ impl<'a> Offline<'a> {
             lines.flush()?;
         }
         self.state.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Remembers which packet came when, for who looks it up in `frames`.
+    pub fn remember(&mut self, frames: Frames) {
+        self.state.frames = Some(frames);
     }
 
     /// Packets so far.

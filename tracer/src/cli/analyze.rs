@@ -1,35 +1,17 @@
 //! `tracer analyze`: the breakdown and the findings of captured packets.
 
 use std::{
-    io::{self, BufWriter, IsTerminal as _, Write as _},
+    io::{self, BufWriter, Write as _},
     net::IpAddr,
     path::PathBuf,
     process::ExitCode,
-    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::collector::Collector;
-use crate::{
-    clock::WallClock,
-    export::json,
-    offline::Offline,
-    packet::Decoder,
-    proto::metadata,
-    replay::Guess,
-    source::pcap::{self, LinkType, Merged, Raw, Reader},
-};
-
-/// Exit code when a capture is damaged or cut: what came before the damage is reported.
-const DAMAGED: u8 = 3;
-/// Packets that are looked at to guess the local side, and their bytes.
-const LOOK_AHEAD: usize = 20_000;
-const LOOK_AHEAD_BYTES: usize = 16 << 20;
-/// How often progress is shown, in packets and in time.
-const PROGRESS_PACKETS: u64 = 1 << 16;
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+use super::{capture_file::Capture, collector::Collector};
+use crate::{clock::WallClock, export::json, offline::Offline, proto::metadata};
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,19 +24,33 @@ enum Output {
     Lines,
 }
 
-/// Arguments of `tracer analyze`.
+/// What to read, and from whose view.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Input {
     /// pcap or pcapng files, also compressed with gzip; `-` is standard input. Several are one timeline
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// Address of a pod, whose requests and calls are analysed; can be given several times [default: guessed
     /// from the first packets]
     #[arg(long = "local", value_name = "IP")]
-    locals: Vec<IpAddr>,
+    pub(super) locals: Vec<IpAddr>,
     /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
     #[arg(long = "metadata-address", value_name = "IP")]
     metadata: Vec<IpAddr>,
+}
+
+impl Input {
+    /// The addresses of metadata services.
+    pub(super) fn metadata(&self) -> Vec<IpAddr> {
+        metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect()
+    }
+}
+
+/// Arguments of `tracer analyze`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: Input,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -68,17 +64,16 @@ pub(super) struct Args {
 
 /// Reads, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let readers = args.files.iter().map(|file| Reader::open(file)).collect::<Result<Vec<_>, _>>()?;
-    let mut capture = Capture::new(Merged::new(readers));
-    let metadata: Vec<IpAddr> = metadata::ADDRESSES.iter().chain(&args.metadata).copied().collect();
-    let locals = if args.locals.is_empty() { capture.guess(&metadata) } else { args.locals.clone() };
+    let mut capture = Capture::open(&args.input.files)?;
+    let metadata = args.input.metadata();
+    let locals = capture.locals(&args.input, &metadata);
     let mut collector = Collector::new(args.requests.as_deref(), args.waterfall, WallClock::UNIX)?;
     let mut lines =
         (args.output == Output::Lines).then(|| BufWriter::with_capacity(1 << 16, io::stdout().lock()));
     let summary = {
         let lines = lines.as_mut().map(|lines| lines as &mut dyn io::Write);
         let mut offline = Offline::new(&locals, metadata, &mut collector, lines);
-        capture.replay(&mut offline).context("cannot write the lines to standard output")?;
+        capture.replay(&mut offline)?;
         offline.summary()
     };
     drop(lines);
@@ -90,119 +85,4 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     io::stdout().write_all(text.as_bytes()).context("cannot write the result to standard output")?;
     Ok(capture.exit_code())
-}
-
-/// The captures: the packets that were looked at already, then the rest.
-struct Capture {
-    merged: Merged,
-    seen: Vec<Kept>,
-    bytes: Vec<u8>,
-    /// What ended the reading early.
-    damage: Option<pcap::Error>,
-}
-
-/// A packet whose bytes are in the arena.
-struct Kept {
-    number: u64,
-    time: u64,
-    link: LinkType,
-    original_length: u32,
-    end: usize,
-}
-
-impl Capture {
-    fn new(merged: Merged) -> Self {
-        Self { merged, seen: Vec::new(), bytes: Vec::new(), damage: None }
-    }
-
-    /// Looks at the first packets and guesses whose side the capture was taken on.
-    fn guess(&mut self, metadata: &[IpAddr]) -> Vec<IpAddr> {
-        let (mut guess, mut decoder) = (Guess::new(metadata.to_vec()), Decoder::default());
-        while self.seen.len() < LOOK_AHEAD && self.bytes.len() < LOOK_AHEAD_BYTES {
-            match self.merged.next() {
-                Ok(Some((_, raw))) => {
-                    if let Ok(Some(packet)) =
-                        decoder.decode(raw.link.0, raw.time, raw.bytes, raw.original_length)
-                    {
-                        guess.see(&packet);
-                    }
-                    self.bytes.extend_from_slice(raw.bytes);
-                    let Raw { number, time, link, original_length, .. } = raw;
-                    self.seen.push(Kept { number, time, link, original_length, end: self.bytes.len() });
-                }
-                Ok(None) => break,
-                Err(error) => self.damage = Some(error),
-            }
-        }
-        let locals = guess.locals();
-        let shown: Vec<String> = locals.iter().take(8).map(ToString::to_string).collect();
-        let more = if locals.len() > shown.len() { ", …" } else { "" };
-        eprintln!("tracer: local side: {}{more} (guessed; --local IP chooses)", shown.join(", "));
-        locals
-    }
-
-    fn replay(&mut self, offline: &mut Offline<'_>) -> io::Result<()> {
-        let mut start = 0;
-        for kept in std::mem::take(&mut self.seen) {
-            let bytes = self.bytes.get(start..kept.end).unwrap_or_default();
-            let Kept { number, time, link, original_length, end } = kept;
-            offline.packet(&Raw { number, time, link, original_length, bytes })?;
-            start = end;
-        }
-        self.bytes = Vec::new();
-        let mut progress = Progress::new();
-        loop {
-            match self.merged.next() {
-                Ok(Some((_, raw))) => offline.packet(&raw)?,
-                Ok(None) => break,
-                Err(error) => self.damage = Some(error),
-            }
-            progress.show(offline.packets(), || share(&self.merged));
-        }
-        progress.end();
-        offline.finish()
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        let Some(damage) = &self.damage else { return ExitCode::SUCCESS };
-        eprintln!("tracer: {damage}; what came before is reported");
-        ExitCode::from(DAMAGED)
-    }
-}
-
-/// How much of the files was read, when their sizes are known.
-fn share(merged: &Merged) -> Option<f64> {
-    let size: u64 = merged.readers().iter().map(Reader::size).sum::<Option<u64>>()?;
-    let taken: u64 = merged.readers().iter().map(Reader::taken).sum();
-    #[expect(clippy::cast_precision_loss, reason = "a share that is shown in percent")]
-    (size > 0).then(|| taken as f64 / size as f64)
-}
-
-/// A line on a terminal's standard error that says how far the reading is.
-struct Progress {
-    wanted: bool,
-    next: Instant,
-    shown: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { wanted: io::stderr().is_terminal(), next: Instant::now() + PROGRESS_EVERY, shown: false }
-    }
-
-    fn show(&mut self, packets: u64, share: impl FnOnce() -> Option<f64>) {
-        if !self.wanted || !packets.is_multiple_of(PROGRESS_PACKETS) || Instant::now() < self.next {
-            return;
-        }
-        let share = share().map(|share| format!("{:.0} %, ", share * 100.0)).unwrap_or_default();
-        eprint!("\rtracer: {share}{packets} packets");
-        self.next = Instant::now() + PROGRESS_EVERY;
-        self.shown = true;
-    }
-
-    fn end(&self) {
-        if self.shown {
-            eprintln!();
-        }
-    }
 }

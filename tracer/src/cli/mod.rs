@@ -3,10 +3,12 @@
 mod agent;
 mod analyze;
 mod capture;
+mod capture_file;
 mod collector;
 mod doctor;
 mod live;
 mod options;
+mod report;
 mod stop;
 
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ enum Command {
     Live(live::Args),
     /// Read captured packets and print where the time of each pod's requests went
     Analyze(analyze::Args),
+    /// Read captured packets and write a page with the slowest requests as waterfalls
+    Report(report::Args),
     /// Trace until stopped, and serve metrics and summaries over HTTP
     Agent(agent::Args),
     /// Write the pods' packets to a pcapng file for Wireshark, with comments and without secrets
@@ -46,6 +50,10 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Live(args) => live::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Report(args) => match report::run(&args) {
             Ok(code) => return code,
             Err(error) => Err(error),
         },

@@ -1,0 +1,161 @@
+//! Captures as the commands read them: several files as one timeline, the local side, progress, damage.
+
+use std::{
+    io::{self, IsTerminal as _},
+    net::IpAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+
+use super::analyze::Input;
+use crate::{
+    offline::Offline,
+    packet::Decoder,
+    replay::Guess,
+    source::pcap::{self, LinkType, Merged, Raw, Reader},
+};
+
+/// Exit code when a capture is damaged or cut: what came before the damage is reported.
+const DAMAGED: u8 = 3;
+/// Packets that are looked at to guess the local side, and their bytes.
+const LOOK_AHEAD: usize = 20_000;
+const LOOK_AHEAD_BYTES: usize = 16 << 20;
+/// How often progress is shown, in packets and in time.
+const PROGRESS_PACKETS: u64 = 1 << 16;
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The captures: the packets that were looked at already, then the rest.
+pub(super) struct Capture {
+    merged: Merged,
+    seen: Vec<Kept>,
+    bytes: Vec<u8>,
+    /// What ended the reading early.
+    damage: Option<pcap::Error>,
+}
+
+/// A packet whose bytes are in the arena.
+struct Kept {
+    number: u64,
+    time: u64,
+    link: LinkType,
+    original_length: u32,
+    end: usize,
+}
+
+impl Capture {
+    /// Opens the files.
+    pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let readers = files.iter().map(|file| Reader::open(file)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { merged: Merged::new(readers), seen: Vec::new(), bytes: Vec::new(), damage: None })
+    }
+
+    /// The pods' addresses: those given, or guessed.
+    pub(super) fn locals(&mut self, input: &Input, metadata: &[IpAddr]) -> Vec<IpAddr> {
+        if input.locals.is_empty() { self.guess(metadata) } else { input.locals.clone() }
+    }
+
+    /// Looks at the first packets and guesses whose side the capture was taken on.
+    fn guess(&mut self, metadata: &[IpAddr]) -> Vec<IpAddr> {
+        let (mut guess, mut decoder) = (Guess::new(metadata.to_vec()), Decoder::default());
+        while self.seen.len() < LOOK_AHEAD && self.bytes.len() < LOOK_AHEAD_BYTES {
+            match self.merged.next() {
+                Ok(Some((_, raw))) => {
+                    if let Ok(Some(packet)) =
+                        decoder.decode(raw.link.0, raw.time, raw.bytes, raw.original_length)
+                    {
+                        guess.see(&packet);
+                    }
+                    self.bytes.extend_from_slice(raw.bytes);
+                    let Raw { number, time, link, original_length, .. } = raw;
+                    self.seen.push(Kept { number, time, link, original_length, end: self.bytes.len() });
+                }
+                Ok(None) => break,
+                Err(error) => self.damage = Some(error),
+            }
+        }
+        let locals = guess.locals();
+        let shown: Vec<String> = locals.iter().take(8).map(ToString::to_string).collect();
+        let more = if locals.len() > shown.len() { ", …" } else { "" };
+        eprintln!("tracer: local side: {}{more} (guessed; --local IP chooses)", shown.join(", "));
+        locals
+    }
+
+    /// Hands every packet to the analysis, and ends it.
+    pub(super) fn replay(&mut self, offline: &mut Offline<'_>) -> anyhow::Result<()> {
+        self.packets(offline).context("cannot write the lines to standard output")
+    }
+
+    fn packets(&mut self, offline: &mut Offline<'_>) -> io::Result<()> {
+        let mut start = 0;
+        for kept in std::mem::take(&mut self.seen) {
+            let bytes = self.bytes.get(start..kept.end).unwrap_or_default();
+            let Kept { number, time, link, original_length, end } = kept;
+            offline.packet(&Raw { number, time, link, original_length, bytes })?;
+            start = end;
+        }
+        self.bytes = Vec::new();
+        let mut progress = Progress::new();
+        loop {
+            match self.merged.next() {
+                Ok(Some((_, raw))) => offline.packet(&raw)?,
+                Ok(None) => break,
+                Err(error) => self.damage = Some(error),
+            }
+            progress.show(offline.packets(), || share(&self.merged));
+        }
+        progress.end();
+        offline.finish()
+    }
+
+    /// Why not all of it was read.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.damage.as_ref().map(ToString::to_string)
+    }
+
+    /// Of the command; says on standard error what is damaged.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        let Some(damage) = &self.damage else { return ExitCode::SUCCESS };
+        eprintln!("tracer: {damage}; what came before is reported");
+        ExitCode::from(DAMAGED)
+    }
+}
+
+/// How much of the files was read, when their sizes are known.
+fn share(merged: &Merged) -> Option<f64> {
+    let size: u64 = merged.readers().iter().map(Reader::size).sum::<Option<u64>>()?;
+    let taken: u64 = merged.readers().iter().map(Reader::taken).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a share that is shown in percent")]
+    (size > 0).then(|| taken as f64 / size as f64)
+}
+
+/// A line on a terminal's standard error that says how far the reading is.
+struct Progress {
+    wanted: bool,
+    next: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { wanted: io::stderr().is_terminal(), next: Instant::now() + PROGRESS_EVERY, shown: false }
+    }
+
+    fn show(&mut self, packets: u64, share: impl FnOnce() -> Option<f64>) {
+        if !self.wanted || !packets.is_multiple_of(PROGRESS_PACKETS) || Instant::now() < self.next {
+            return;
+        }
+        let share = share().map(|share| format!("{:.0} %, ", share * 100.0)).unwrap_or_default();
+        eprint!("\rtracer: {share}{packets} packets");
+        self.next = Instant::now() + PROGRESS_EVERY;
+        self.shown = true;
+    }
+
+    fn end(&self) {
+        if self.shown {
+            eprintln!();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `tracer report`: captured packets as one HTML page, to attach to a ticket.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+
+use super::{analyze::Input, capture_file::Capture};
+use crate::{
+    engine::{FlowEvent, Observer},
+    export::html::{self, PacketNumbers, Report},
+    offline::{Frames, Offline},
+    pod::Pod,
+    request::{Attribution, Call, Marks, Request},
+};
+
+/// Arguments of `tracer report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Where to write the page; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    output: PathBuf,
+    /// Show the N slowest requests
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    requests: u16,
+}
+
+/// Reads, then writes the page.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut capture = Capture::open(&args.input.files)?;
+    let metadata = args.input.metadata();
+    let locals = capture.locals(&args.input, &metadata);
+    let frames = Frames::default();
+    let mut slowest = Slowest { keep: args.requests.into(), frames: frames.clone(), requests: Vec::new() };
+    let summary = {
+        let mut offline = Offline::new(&locals, metadata, &mut slowest, None);
+        offline.remember(frames);
+        capture.replay(&mut offline)?;
+        offline.summary()
+    };
+    let files: Vec<String> = args.input.files.iter().map(|file| file.display().to_string()).collect();
+    let page = html::report(&Report {
+        title: files.join(", "),
+        summary: &summary,
+        requests: &slowest.requests,
+        damage: capture.damage(),
+    });
+    write(&args.output, &page)?;
+    Ok(capture.exit_code())
+}
+
+fn write(path: &Path, page: &str) -> anyhow::Result<()> {
+    if path.as_os_str() == "-" {
+        return io::stdout().write_all(page.as_bytes()).context("cannot write the report to standard output");
+    }
+    let written = File::create(path).and_then(|mut file| file.write_all(page.as_bytes()));
+    written.with_context(|| format!("cannot write the report to {}", path.display()))?;
+    eprintln!("tracer: wrote {}", path.display());
+    Ok(())
+}
+
+/// The slowest answered requests, slowest first, with the numbers of their packets.
+struct Slowest {
+    keep: usize,
+    frames: Frames,
+    requests: Vec<(Request, PacketNumbers)>,
+}
+
+impl Observer for Slowest {
+    fn request(&mut self, request: &Request) {
+        if request.marks.has(Marks::UNANSWERED) {
+            return;
+        }
+        let at = self.requests.partition_point(|(kept, _)| kept.total() >= request.total());
+        if at < self.keep {
+            self.requests.insert(at, (request.clone(), self.numbers(request)));
+            self.requests.truncate(self.keep);
+        }
+    }
+
+    fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
+
+    fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+}
+
+impl Slowest {
+    /// Times name packets: none is rarer than a nanosecond, and of two at the same time the first counts.
+    fn numbers(&self, request: &Request) -> PacketNumbers {
+        let messages = &request.messages;
+        let pair = |first, last| (self.frames.at(first), self.frames.at(last));
+        PacketNumbers {
+            request: pair(messages.request_first, messages.request_last),
+            response: pair(messages.response_first, messages.response_last),
+            calls: request.calls.iter().map(|call| pair(call.call.start, call.call.end)).collect(),
+        }
+    }
+}
