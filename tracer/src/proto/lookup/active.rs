@@ -1,6 +1,6 @@
 //! One lookup in progress: its queries, their transmissions, and what they say together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Datagram, GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report};
 use crate::{proto::dns::Message, request::Thread};
@@ -152,6 +152,19 @@ impl Active {
         self.is_open_to(message)
             && self.queries.last().is_some_and(|last| {
                 last.name == message.name
+                    || self.expands(last, time) && is_next_expansion(&last.name, &message.name)
+            })
+    }
+
+    /// As [`Active::goes_on_with`] for a query of another socket of the same address, when nobody tells threads
+    /// (a capture): never a retransmission, the other type of the name at once, or the next expansion.
+    pub(super) fn goes_on_from(&self, local: IpAddr, message: &Message, time: u64) -> bool {
+        if self.local.ip() != local || self.queries.iter().any(|q| q.asks(message)) {
+            return false;
+        }
+        self.is_open_to(message)
+            && self.queries.last().is_some_and(|last| {
+                last.name == message.name && time.saturating_sub(last.sent) <= AT_ONCE
                     || self.expands(last, time) && is_next_expansion(&last.name, &message.name)
             })
     }

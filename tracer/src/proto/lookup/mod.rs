@@ -127,7 +127,10 @@ impl Lookups {
     fn joinable(&self, datagram: &Datagram) -> Option<usize> {
         let (thread, message, time) = (datagram.thread, &datagram.message, datagram.time);
         if !thread.is_known() {
-            return self.active.iter().rposition(|a| a.uses(datagram.local) && a.goes_on_with(message, time));
+            let local = datagram.local;
+            let same = self.active.iter().rposition(|a| a.uses(local) && a.goes_on_with(message, time));
+            return same
+                .or_else(|| self.active.iter().rposition(|a| a.goes_on_from(local.ip(), message, time)));
         }
         let same = self.active.iter().rposition(|a| a.is_of(thread) && a.goes_on_with(message, time));
         same.or_else(|| self.active.iter().rposition(|a| a.goes_on_elsewhere(thread, message, time)))

@@ -55,6 +55,31 @@ fn search_domain_expansion_is_one_lookup_with_its_wasted_queries() {
     assert_eq!(ended.lookup.rcodes, [3, 3, 3, 3, 3, 3, 0, 0]);
 }
 
+/// A capture knows no threads, and glibc opens a socket per name.
+#[test]
+fn without_threads_an_expansion_goes_on_from_another_socket() {
+    let from = |port: u16, mut datagram: Datagram| {
+        datagram.thread = Thread::default();
+        datagram.local.set_port(port);
+        datagram
+    };
+    let mut lookups = Lookups::default();
+    let expanded = format!("{NAME}.{}", DOMAINS[2]);
+    for (port, at, name, answer) in [(4001, 0, expanded.as_str(), (3, 0)), (4002, 31, NAME, (0, 1))] {
+        let id = port;
+        assert_eq!(feed(&mut lookups, &from(port, datagram(at, 1, id, name, 1, None))), None);
+        let ended = feed(&mut lookups, &from(port, datagram(at + 30, 1, id, name, 1, Some(answer))));
+        assert_eq!(ended.is_some(), port == 4002);
+        if let Some(ended) = ended {
+            assert_eq!((ended.lookup.name.as_str(), ended.lookup.queries, ended.lookup.wasted), (NAME, 2, 1));
+        }
+    }
+    // Somebody else asks for the same name meanwhile: a lookup of its own.
+    feed(&mut lookups, &from(4003, datagram(100, 1, 7, NAME, 1, None)));
+    feed(&mut lookups, &from(4004, datagram(101, 1, 8, NAME, 1, None)));
+    assert_eq!(lookups.active.len(), 2);
+}
+
 #[test]
 fn a_name_found_at_once_wastes_nothing() {
     let mut lookups = Lookups::default();
