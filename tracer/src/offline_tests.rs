@@ -170,6 +170,23 @@ fn lines_name_frames_as_wireshark_does() {
     }
 }
 
+/// A capture of a whole node sees a datagram leave one pod and enter the other.
+#[test]
+fn a_datagram_captured_twice_is_one() {
+    let mut capture = incident();
+    let twice: Vec<_> =
+        capture.packets.iter().filter(|(_, bytes)| bytes.get(23) == Some(&17)).cloned().collect();
+    assert_eq!(twice.len(), 2);
+    capture.packets.extend(twice.into_iter().map(|(time, bytes)| (time + 5000, bytes)));
+    capture.packets.sort_by_key(|(time, _)| *time);
+    let (seen, _) = capture.analyse();
+    let lookups = seen.calls.iter().filter_map(|call| match &call.what {
+        What::Dns(lookup) => Some(lookup.queries),
+        _ => None,
+    });
+    assert_eq!(lookups.collect::<Vec<_>>(), [1]);
+}
+
 #[test]
 fn a_request_that_is_reset_is_not_answered() {
     let mut capture = Capture::default();

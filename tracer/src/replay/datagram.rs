@@ -1,8 +1,13 @@
 //! DNS messages of a capture: which answer belongs to which query, and the records for the pods' lookups.
 
-use std::net::IpAddr;
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher as _, Hash},
+    net::IpAddr,
+};
 
 use bytemuck::Zeroable as _;
+use rustc_hash::FxBuildHasher;
 use tracer_ebpf::{
     record::{DATAGRAM_PREFIX, DatagramRecord, kind},
     segment::Direction,
@@ -22,10 +27,20 @@ use crate::{
 
 const DNS_PORT: u16 = 53;
 
+/// A datagram that comes again within this time was captured twice, at both ends of a node's own flow: resolvers
+/// wait a second before they ask again.
+const TWICE: u64 = 10_000_000;
+/// Datagrams that are remembered for that.
+const RECENT: usize = 64;
+
 /// The DNS of a capture.
 #[derive(Default)]
 pub(super) struct Names {
     transactions: Transactions,
+    /// Time and hash of the newest datagrams.
+    recent: VecDeque<(u64, u64)>,
+    /// Datagrams that were captured twice.
+    pub(super) twice: u64,
 }
 
 impl Names {
@@ -48,6 +63,10 @@ impl Names {
         if udp.source_port != DNS_PORT && udp.destination_port != DNS_PORT {
             return;
         }
+        if self.is_twice(&(source, destination, udp.payload), seen.time) {
+            self.twice = self.twice.saturating_add(1);
+            return;
+        }
         for (direction, local, remote) in
             [(Direction::Egress, source, destination), (Direction::Ingress, destination, source)]
         {
@@ -55,6 +74,16 @@ impl Names {
                 record(direction, *cgroup, local, remote, udp, seen, sink);
             }
         }
+    }
+
+    fn is_twice(&mut self, datagram: &impl Hash, time: u64) -> bool {
+        let hash = FxBuildHasher.hash_one(datagram);
+        let twice = self.recent.iter().any(|(at, known)| *known == hash && time.abs_diff(*at) < TWICE);
+        if !twice {
+            self.recent.truncate(RECENT - 1);
+            self.recent.push_front((time, hash));
+        }
+        twice
     }
 
     /// Takes a message of a TCP connection. Its exchange is the views': only query and answer are matched here.

@@ -172,8 +172,8 @@ impl Replay {
 
     /// What was read and is odd, by kind.
     #[must_use]
-    pub fn oddities(&self) -> [(&'static str, u64); 1] {
-        [("flows_evicted", self.table.evicted)]
+    pub fn oddities(&self) -> [(&'static str, u64); 2] {
+        [("flows_evicted", self.table.evicted), ("captured_twice", self.names.twice)]
     }
 }
 
