@@ -39,8 +39,8 @@ enum Guess {
     Open,
 }
 
-/// What a flow speaks on which `from` sends these bytes first of all; `port` is the server's. None when more bytes are
-/// needed: never for [`OPENING_LIMIT`] bytes.
+/// What a flow speaks on which `from` sends these bytes first of all; `port` is the server's. None when more
+/// bytes are needed: never for [`OPENING_LIMIT`] bytes.
 #[must_use]
 pub fn opening(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
     if port == DNS_PORT {
@@ -57,8 +57,8 @@ pub fn opening(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
     guesses.iter().all(|(guess, _)| *guess == Guess::No).then_some(Spoken::Unknown)
 }
 
-/// What a flow speaks on which a segment of `from` begins with these bytes, somewhere in the middle. None when they are
-/// the middle of something: a later segment may tell.
+/// What a flow speaks on which a segment of `from` begins with these bytes, somewhere in the middle. None when
+/// they are the middle of something: a later segment may tell.
 #[must_use]
 pub fn joined(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
     let start = match from {

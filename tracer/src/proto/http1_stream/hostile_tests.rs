@@ -68,8 +68,10 @@ fn a_gap_past_the_end_of_a_body_ends_it() {
     watch.gap(Server, 50);
     watch.server(b"\r\nHTTP/1.1 200 OK\r\n\r\n");
     watch.client(GET);
+    watch.client(GET);
     watch.end(Server, End::Fin);
-    assert_eq!(watch.ended(), ["1 GET /a 200 30/43 Complete", "2 GET /a 0 30/- Cut"]);
+    assert_eq!(watch.http.counts().gaps, 1);
+    assert_eq!(watch.ended(), ["1 GET /a 200 30/43 Complete", "2 GET /a 0 30/- Cut", "3 GET /a 0 30/- Cut"]);
 }
 
 #[test]
@@ -105,6 +107,7 @@ fn a_response_without_length_ends_when_the_next_one_begins() {
         watch.server(b"HTTP/1.1 200 OK\r\nServer: careless\r\n\r\n");
     }
     watch.end(Client, End::Reset);
+    assert_eq!(watch.http.counts(), Counts { early_ends: 1, ..Counts::default() });
     assert_eq!(watch.ended(), ["1 GET /a 200 30/37 Complete", "2 GET /a 200 30/37 Aborted(Client)"]);
 }
 

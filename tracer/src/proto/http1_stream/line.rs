@@ -23,8 +23,8 @@ pub(super) struct RequestLine<'a> {
     pub(super) path: Option<&'a str>,
 }
 
-/// Reads a line without its LF. After a known method anything goes, as careless clients send it: no target, spaces in it,
-/// no version. Another method needs a target and a version.
+/// Reads a line without its LF. After a known method anything goes, as careless clients send it: no target,
+/// spaces in it, no version. Another method needs a target and a version.
 pub(super) fn request(line: &[u8]) -> Option<RequestLine<'_>> {
     let (method, rest) = split_method(line)?;
     let (target, version) = split_version(rest);

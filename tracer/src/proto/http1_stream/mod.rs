@@ -36,14 +36,17 @@ pub struct Counts {
     pub gaps: u64,
     /// Bytes that were skipped after one of these.
     pub skipped_bytes: u64,
+    /// Messages that ended where a delivery began with the next start line, not where their head said.
+    pub early_ends: u64,
     /// Times that 1024 requests waited for a response, and were given up.
     pub overflows: u64,
 }
 
 /// Both directions of a connection.
 ///
-/// Exchanges are numbered in the order in which they are noticed, those of unseen requests too. An exchange ends
-/// with its response, or with its request if that takes longer. An interim response (1xx) is part of no message.
+/// Exchanges are numbered in the order in which they are noticed, those of unseen requests too. An exchange
+/// ends with its response, or with its request if that takes longer. An interim response (1xx) is part of no
+/// message.
 /// A body that lasts until the server closes ends with its FIN: only that says that it is all there.
 /// The exchange that asked for an upgrade ends with the response that grants it, before [`Event::Upgraded`].
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Http1 {
         let ended = match from {
             // Expect: 100-continue was refused: the body is not sent.
             Side::Client => self.requests.awaits_body() && self.exchanges.is_answered_early(),
-            // The response to an unseen HEAD; or one that should have lasted until the end, but a request came.
+            // The response to an unseen HEAD; or one that should have lasted until the close, but a request came.
             Side::Server => {
                 self.responses.awaits_body() && self.exchanges.is_unasked()
                     || self.responses.ends_with_close() && self.exchanges.has_next()
@@ -105,6 +108,7 @@ impl Http1 {
         if (ended || reader.is_lost()) && reader.is_certain_start(bytes) {
             reader.restart();
             if ended {
+                self.counts.early_ends = self.counts.early_ends.saturating_add(1);
                 self.step(from, Step::End, tell);
             }
         }
@@ -239,11 +243,12 @@ impl Stream for Http1 {
     }
 
     fn gap(&mut self, from: Side, seen: Seen, length: u64, tell: Tell<'_>) {
-        if length == 0 {
-            return;
+        let mut rest = length;
+        while rest > 0 {
+            let (used, step) = self.reader(from).gap(seen, rest);
+            rest = rest.saturating_sub(used);
+            self.step(from, step, tell);
         }
-        let step = self.reader(from).gap(seen, length);
-        self.step(from, step, tell);
     }
 
     fn end(&mut self, from: Side, seen: Seen, end: End, tell: Tell<'_>) {

@@ -117,25 +117,21 @@ impl Reader {
         step
     }
 
-    /// Bytes are missing.
-    pub(super) fn gap(&mut self, seen: Seen, length: u64) -> Step {
-        let State::Body(body) = &mut self.state else {
-            if matches!(self.state, State::Over | State::Lost) {
-                return Step::Nothing;
-            }
-            self.state = State::Lost;
-            return Step::Gap;
+    /// Takes missing bytes up to the next thing to tell; how many.
+    pub(super) fn gap(&mut self, seen: Seen, length: u64) -> (u64, Step) {
+        let (used, step) = match &mut self.state {
+            State::Body(body) => match body.gap(length) {
+                Some((used, goes_on)) => (used, if goes_on { Step::Nothing } else { Step::End }),
+                None => (length, Step::Gap),
+            },
+            State::Between | State::Head => (length, Step::Gap),
+            State::Lost | State::Over => return (length, Step::Nothing),
         };
-        let Some((used, goes_on)) = body.gap(length) else {
-            self.state = State::Lost;
-            return Step::Gap;
-        };
-        self.count(seen, used);
-        if goes_on {
-            return Step::Nothing;
+        if step != Step::Gap {
+            self.count(seen, used);
         }
-        self.state = if used < length { State::Lost } else { State::Between };
-        Step::End
+        self.after(step);
+        (used, step)
     }
 
     /// The side, or the flow, has ended.
