@@ -119,17 +119,26 @@ impl Speaker {
         let (mut taken, mut upgrade) = (bytes.len(), None);
         let newest = &mut self.newest;
         let is_opaque = matches!(self.reader, Reader::Opaque(_));
+        let mut last = None;
         let mut told = |event: Event| match event {
             Event::Upgraded(to) => upgrade = Some(to),
             event => {
                 if let Event::Begun { request, head, protocol: Protocol::Http1, .. } = &event {
                     *newest = Some((*request, head.clone()));
                 }
-                tell(Told::Event(event, is_opaque));
+                if let Some(before) = last.replace(event) {
+                    tell(Told::Event(before, is_opaque));
+                }
             }
         };
         if let Some(stream) = self.reader.stream() {
             taken = stream.bytes(side, seen, bytes, &mut told);
+        }
+        // HTTP/2 answers the request that asked for it: it has not ended with `101 Switching Protocols`.
+        if upgrade != Some(Upgrade::Http2)
+            && let Some(event) = last
+        {
+            tell(Told::Event(event, is_opaque));
         }
         self.handshake(tell);
         match upgrade {

@@ -143,7 +143,7 @@ impl Reassembly {
         }
         let first = self.position + i64::from(ahead);
         self.place(first, tcp, seen, sink);
-        if is_fin {
+        if is_fin && !self.has_ended {
             self.place_end(first + i64::from(tcp.length), seen, sink);
         }
         self.give_up(false, seen.time, sink);
@@ -189,7 +189,7 @@ impl Reassembly {
     fn place_end<D: FnMut(Piece<'_>)>(&mut self, at: i64, seen: Seen, sink: &mut Sink<'_, D>) {
         if at > self.position {
             self.waiting.get_or_insert_default().end.get_or_insert((at, seen));
-        } else if at == self.position && !self.has_ended {
+        } else if at == self.position {
             self.end(seen, sink);
         }
     }

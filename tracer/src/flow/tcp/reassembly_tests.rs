@@ -83,6 +83,21 @@ fn a_fin_waits_for_the_bytes_before_it() {
 }
 
 #[test]
+<<<<<<< HEAD
+=======
+fn of_two_fins_the_first_that_is_reached_counts() {
+    let mut talk = Talk::opened();
+    let fin = |sequence, length| Tcp { flags: FIN | ACK, ..segment(Client, sequence, 501, length) };
+    talk.hear(Client, &fin(151, 0));
+    talk.hear(Client, &fin(101, 100));
+    let expected = [Said::Bytes(Client, 100, 5), Said::End(Client, End::Fin, 5)];
+    assert_eq!(talk.said, expected);
+    talk.say(Server, 501, 202, 10);
+    assert_eq!(talk.said.len(), 3, "only the server goes on");
+}
+
+#[test]
+>>>>>>> tcp
 fn what_the_snap_length_cut_is_a_gap() {
     let mut talk = Talk::opened();
     let cut = |sequence, length, captured: usize| {
