@@ -7,11 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use tracer::{
     flow::tcp::{Budget, Connection, Opening, PATIENCE, Piece, WAITING_LIMIT},
     packet::Tcp,
-<<<<<<< HEAD
-    proto::stream::{Seen, Side},
-=======
     proto::stream::{End, Seen, Side},
->>>>>>> tcp
 };
 
 /// Small, so that it is spent.
@@ -32,13 +28,9 @@ struct Heard {
 
 impl Heard {
     fn piece(&mut self, piece: Piece<'_>) {
-<<<<<<< HEAD
-        assert!(!self.has_ended, "something came after the end");
-=======
         // The end of both sides may follow the end of one.
         let is_last = matches!(piece, Piece::End(End::Reset | End::Unknown, _));
         assert!(!self.has_ended || is_last, "something came after the end");
->>>>>>> tcp
         let seen = match piece {
             Piece::Bytes(bytes, seen) => {
                 assert!(!bytes.is_empty());

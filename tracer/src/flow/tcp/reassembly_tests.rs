@@ -83,8 +83,6 @@ fn a_fin_waits_for_the_bytes_before_it() {
 }
 
 #[test]
-<<<<<<< HEAD
-=======
 fn of_two_fins_the_first_that_is_reached_counts() {
     let mut talk = Talk::opened();
     let fin = |sequence, length| Tcp { flags: FIN | ACK, ..segment(Client, sequence, 501, length) };
@@ -97,7 +95,6 @@ fn of_two_fins_the_first_that_is_reached_counts() {
 }
 
 #[test]
->>>>>>> tcp
 fn what_the_snap_length_cut_is_a_gap() {
     let mut talk = Talk::opened();
     let cut = |sequence, length, captured: usize| {
