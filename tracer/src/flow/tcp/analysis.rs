@@ -4,6 +4,8 @@
 //! number of 0 counts as "none yet", and the acknowledgment field is read even when the flag ACK is not set. One
 //! difference: Wireshark spares duplicate acknowledgments of multipath TCP (RFC 8684), whose options are not read.
 
+use std::mem::take;
+
 use tracer_ebpf::segment::tcp_flag::{ACK, SYN};
 
 use super::{Budget, Flag, Flags, half::Half};
@@ -29,25 +31,25 @@ pub struct Analysis {
 pub(super) struct Analyzer {
     client: Half,
     server: Half,
-    /// When the last SYN was seen.
-    syn: Option<u64>,
+    /// When the last SYN was seen, if one was.
+    syn: u64,
+    has_syn: bool,
     /// Nanoseconds; 0 when not known yet, negative when the clock went back.
     initial_rtt: i64,
-    /// A segment was seen.
-    has_begun: bool,
-    /// The addresses and ports were in use before.
-    is_reused: bool,
+    /// Flags of the first segment.
+    first: Flags,
 }
 
 impl Analyzer {
-    pub(super) const fn new(is_reused: bool) -> Self {
+    /// The addresses and ports were in use before (`is_reused`) or not.
+    pub(super) fn new(is_reused: bool) -> Self {
         Self {
             client: Half::new(),
             server: Half::new(),
-            syn: None,
+            syn: 0,
+            has_syn: false,
             initial_rtt: 0,
-            has_begun: false,
-            is_reused,
+            first: is_reused.then_some(Flag::PortReused).into_iter().collect(),
         }
     }
 
@@ -57,7 +59,7 @@ impl Analyzer {
             Side::Client => &self.client,
             Side::Server => &self.server,
         };
-        tcp.flags & (SYN | ACK) == SYN && own.base.is_some_and(|base| base != tcp.sequence)
+        tcp.flags & (SYN | ACK) == SYN && own.is_other(tcp)
     }
 
     /// See [`super::Connection::initial_rtt`].
@@ -67,15 +69,12 @@ impl Analyzer {
 
     /// Judges a segment.
     pub(super) fn segment(&mut self, from: Side, tcp: &Tcp<'_>, time: u64, budget: &mut Budget) -> Analysis {
-        let is_first = !self.has_begun;
         let reordered = if self.initial_rtt == 0 { REORDERED } else { self.initial_rtt.cast_unsigned() };
-        let mut flags = Flags::default();
+        let mut flags = take(&mut self.first);
         let (own, peer) = self.halves(from);
-        let is_anew = identify(own, peer, tcp);
-        if is_anew || is_first && self.is_reused && tcp.flags & (SYN | ACK) == SYN {
+        if own.begin(peer, tcp) {
             flags.set(Flag::PortReused);
         }
-        let (own, peer) = self.halves(from);
         let duplicate = own.judge(peer, tcp, &mut flags);
         peer.is_acknowledged(tcp, &mut flags);
         own.judge_again(peer, tcp, time, reordered, &mut flags);
@@ -103,29 +102,16 @@ impl Analyzer {
 
     /// Remembers what is about the whole connection.
     fn note(&mut self, tcp: &Tcp<'_>, time: u64) {
-        self.has_begun = true;
-        match (tcp.flags & (SYN | ACK), self.syn) {
-            (SYN, _) => self.syn = Some(time),
-            (ACK, Some(syn)) if self.initial_rtt == 0 => {
-                self.initial_rtt = time.wrapping_sub(syn).cast_signed();
+        match tcp.flags & (SYN | ACK) {
+            SYN => (self.syn, self.has_syn) = (time, true),
+            ACK if self.has_syn && self.initial_rtt == 0 => {
+                self.initial_rtt = time.wrapping_sub(self.syn).cast_signed();
             }
             _ => {}
         }
     }
 }
 
-/// Finds out where the sequence numbers begin. Says whether they begin anew.
-fn identify(own: &mut Half, peer: &mut Half, tcp: &Tcp<'_>) -> bool {
-    let is_syn = tcp.flags & SYN != 0;
-    let is_anew = is_syn && own.base.is_some_and(|base| base != tcp.sequence);
-    if is_syn && tcp.flags & ACK == 0 && own.base.is_some() {
-        own.begin_again();
-    }
-    if is_anew || own.base.is_none() {
-        own.base = Some(tcp.sequence.wrapping_sub(u32::from(!is_syn)));
-    }
-    if tcp.flags & ACK != 0 {
-        peer.base.get_or_insert(tcp.acknowledgment.wrapping_sub(1));
-    }
-    is_anew
-}
+#[cfg(test)]
+#[path = "analysis_tests.rs"]
+mod tests;

@@ -4,7 +4,11 @@ use std::mem::replace;
 
 use tracer_ebpf::segment::tcp_flag::{ACK, FIN, RST, SYN};
 
-use super::{Budget, Flag, Flags, sequence::{before, distance}, unacknowledged::Unacknowledged};
+use super::{
+    Budget, Flag, Flags,
+    sequence::{before, distance},
+    unacknowledged::Unacknowledged,
+};
 use crate::packet::Tcp;
 
 /// A segment that follows the second duplicate acknowledgment by less is a fast retransmission.
@@ -28,8 +32,9 @@ enum Scale {
 /// What one direction showed so far.
 #[derive(Debug)]
 pub(super) struct Half {
-    /// Sequence number of the SYN, or the one before the first segment.
-    pub(super) base: Option<u32>,
+    /// Sequence number of the SYN, or the one before the first segment, once `has_base`.
+    base: u32,
+    has_base: bool,
     /// Highest sequence number after a segment, 0 before there is one, and when that segment was seen.
     next: u32,
     next_time: u64,
@@ -53,7 +58,8 @@ pub(super) struct Half {
 impl Half {
     pub(super) const fn new() -> Self {
         Self {
-            base: None,
+            base: 0,
+            has_base: false,
             next: 0,
             next_time: 0,
             whole: 0,
@@ -68,9 +74,31 @@ impl Half {
         }
     }
 
-    /// The connection's SYN comes again: a RST may have moved `next` to anywhere.
-    pub(super) fn begin_again(&mut self) {
-        self.next = self.whole;
+    /// Whether a SYN begins other sequence numbers than these.
+    pub(super) fn is_other(&self, syn: &Tcp<'_>) -> bool {
+        self.has_base && self.base != syn.sequence
+    }
+
+    /// Finds out where the sequence numbers begin. Says whether they begin anew.
+    pub(super) fn begin(&mut self, peer: &mut Self, tcp: &Tcp<'_>) -> bool {
+        let is_syn = tcp.flags & SYN != 0;
+        let is_anew = is_syn && self.is_other(tcp);
+        if is_syn && tcp.flags & ACK == 0 && self.has_base {
+            // The same SYN again. A RST may have moved `next` to anywhere.
+            self.next = self.whole;
+        }
+        if is_anew || !self.has_base {
+            self.set_base(tcp.sequence.wrapping_sub(u32::from(!is_syn)));
+        }
+        if tcp.flags & ACK != 0 && !peer.has_base {
+            peer.set_base(tcp.acknowledgment.wrapping_sub(1));
+        }
+        is_anew
+    }
+
+    fn set_base(&mut self, base: u32) {
+        self.base = base;
+        self.has_base = true;
     }
 
     /// Judges a segment of this direction by what it says of itself and of its window. Returns its number when it

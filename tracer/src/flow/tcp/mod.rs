@@ -15,6 +15,9 @@ mod totals;
 mod unacknowledged;
 mod waiting;
 
+#[cfg(test)]
+mod fixture;
+
 pub use analysis::Analysis;
 pub use budget::Budget;
 pub use flag::{Flag, Flags};
@@ -23,7 +26,7 @@ pub use reassembly::PATIENCE;
 pub use totals::Totals;
 pub use waiting::WAITING_LIMIT;
 
-use tracer_ebpf::segment::tcp_flag::{ACK, RST};
+use tracer_ebpf::segment::tcp_flag::{ACK, RST, SYN};
 
 use self::{
     analysis::Analyzer,
@@ -75,14 +78,14 @@ impl Connection {
     }
 
     /// Whether the segment does not belong to this connection but to a next one on the same addresses and ports: a
-    /// SYN with another sequence number than this one's, or after a FIN or RST. As Wireshark numbers `tcp.stream`.
+    /// SYN with another sequence number than this one's. So Wireshark 4.0 numbers `tcp.stream`.
     #[must_use]
     pub fn begins_new(&self, from: Side, tcp: &Tcp<'_>) -> bool {
         self.analyzer.begins_new(from, tcp)
     }
 
-    /// Takes the next segment, and hands out what became readable: of the other side what its receiver is known to
-    /// have, then of `from`. After a RST nothing is handed out any more.
+    /// Takes the next segment, and hands out what became readable: of the other side, of which it may acknowledge
+    /// bytes, then of `from`. After a RST, nothing more.
     pub fn segment(
         &mut self,
         from: Side,
@@ -93,9 +96,12 @@ impl Connection {
     ) -> Analysis {
         let analysis = self.analyzer.segment(from, tcp, seen.time, budget);
         self.handshake.segment(from, tcp, seen);
-        self.counters[from as usize].segment(tcp, &analysis, seen);
+        self.counters[from as usize].segment(tcp, &analysis, seen.time);
         self.last = seen;
         let is_reset = tcp.flags & RST != 0;
+        if tcp.flags & SYN != 0 && !is_reset && self.is_blank() {
+            self.reset = None;
+        }
         if tcp.flags & ACK != 0 {
             let peer = from.opposite();
             let answers = tcp.length > 0 && !is_reset;
@@ -103,7 +109,9 @@ impl Connection {
             self.streams[peer as usize].acknowledge(tcp.acknowledgment, answers, seen.time, &mut sink);
         }
         if is_reset {
-            self.reset(from, seen, budget, deliver);
+            if self.streams[from as usize].is_near(tcp.sequence) {
+                self.reset(from, seen, budget, deliver);
+            }
         } else {
             let is_keep_alive = analysis.flags.has(Flag::KeepAlive);
             let mut sink = Sink { budget, deliver: |piece: Piece<'_>| deliver(from, piece) };
@@ -115,10 +123,8 @@ impl Connection {
     /// Nothing more is known of the connection: the capture ended, or the table needs its place. Hands out what
     /// still can be, and gives all memory back to the budget.
     pub fn finish(&mut self, budget: &mut Budget, deliver: &mut impl FnMut(Side, Piece<'_>)) {
-        let is_open = self.finish_streams(budget, deliver);
-        if is_open {
-            deliver(Side::Client, Piece::End(End::Unknown, self.last));
-        }
+        let (side, end) = self.reset.map_or((Side::Client, End::Unknown), |side| (side, End::Reset));
+        self.finish_streams(side, Piece::End(end, self.last), budget, deliver);
         self.analyzer.clear(budget);
     }
 
@@ -141,16 +147,16 @@ impl Connection {
         self.analyzer.initial_rtt()
     }
 
-    /// Who sent the first RST.
+    /// Who reset it, when that was not taken back by another SYN. A RST with a far sequence number does not count.
     #[must_use]
     pub fn reset_by(&self) -> Option<Side> {
         self.reset
     }
 
-    /// Whether both sides ended, by FIN or RST: only retransmissions and acknowledgments can follow.
+    /// Whether both sides ended, by FIN or RST: hardly more than retransmissions and acknowledgments can follow.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.streams.iter().all(Reassembly::has_ended)
+        self.reset.is_some() || self.streams.iter().all(Reassembly::has_ended)
     }
 
     /// Its last segment.
@@ -166,6 +172,8 @@ impl Connection {
         self.counters[side as usize].totals(stream.unique(), stream.forced(), self.last.time)
     }
 
+    /// Takes a RST. When there was nothing to read before it, the connection was perhaps refused: its end waits for
+    /// [`Connection::finish`], because the next attempt may have the same sequence number.
     fn reset(
         &mut self,
         from: Side,
@@ -174,22 +182,38 @@ impl Connection {
         deliver: &mut impl FnMut(Side, Piece<'_>),
     ) {
         self.reset.get_or_insert(from);
-        let is_open = self.finish_streams(budget, deliver);
-        if is_open {
-            deliver(from, Piece::End(End::Reset, seen));
-        }
         for counter in &mut self.counters {
             counter.has_room(seen.time);
         }
+        if !self.is_blank() {
+            self.finish_streams(from, Piece::End(End::Reset, seen), budget, deliver);
+        }
     }
 
-    /// Ends both streams. Says whether one of them was open.
-    fn finish_streams(&mut self, budget: &mut Budget, deliver: &mut impl FnMut(Side, Piece<'_>)) -> bool {
-        let was_open = !self.has_ended();
+    /// Whether there was nothing to read.
+    fn is_blank(&self) -> bool {
+        self.streams.iter().all(Reassembly::is_blank)
+    }
+
+    /// Ends what is open of both streams, with `end` of `from`.
+    fn finish_streams(
+        &mut self,
+        from: Side,
+        end: Piece<'_>,
+        budget: &mut Budget,
+        deliver: &mut impl FnMut(Side, Piece<'_>),
+    ) {
+        if self.streams.iter().all(Reassembly::has_ended) {
+            return;
+        }
         for side in [Side::Client, Side::Server] {
             let mut sink = Sink { budget, deliver: |piece: Piece<'_>| deliver(side, piece) };
             self.streams[side as usize].finish(&mut sink);
         }
-        was_open
+        deliver(from, end);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use tracer_ebpf::segment::tcp_flag::{FIN, SYN};
 use super::{
     Budget, Piece,
     sequence::{before, distance},
-    waiting::{Chunk, Waiting},
+    waiting::Waiting,
 };
 use crate::{
     packet::Tcp,
@@ -27,6 +27,9 @@ use crate::{
 
 /// Nanoseconds by which a capture may show a segment later than one that was sent after it.
 pub const PATIENCE: u64 = 1_000_000;
+
+/// A RST that lies further from what is due is not the sender's (RFC 5961, section 3.2, without the exact window).
+const NEAR: u32 = 16 << 20;
 
 /// Where bytes go.
 pub(super) struct Sink<'a, D> {
@@ -82,6 +85,17 @@ impl Reassembly {
         self.has_ended
     }
 
+    /// Whether the receiver may take a RST with this sequence number for its sender's.
+    pub(super) fn is_near(&self, sequence: u32) -> bool {
+        let is_near = |other| distance(other, sequence).unsigned_abs() <= NEAR;
+        !self.has_begun || is_near(self.next) || self.is_heard && is_near(self.acknowledged)
+    }
+
+    /// Whether no byte was seen, and no end.
+    pub(super) fn is_blank(&self) -> bool {
+        self.unique == 0 && self.waiting.is_none() && !self.has_ended
+    }
+
     /// The receiver says what it has, in a segment with bytes of its own (`answers`) or without.
     pub(super) fn acknowledge<D: FnMut(Piece<'_>)>(
         &mut self,
@@ -110,11 +124,8 @@ impl Reassembly {
         let (is_syn, is_fin) = (tcp.flags & SYN != 0, tcp.flags & FIN != 0);
         let start = tcp.sequence.wrapping_add(u32::from(is_syn));
         let is_empty = tcp.length == 0 && !is_fin;
-        let begins = match self.has_begun {
-            true => is_syn && self.position == 0 && self.waiting.is_none(),
-            false => is_syn || !is_empty && !is_keep_alive,
-        };
-        if begins {
+        let begins = !self.has_begun && !is_empty && !is_keep_alive;
+        if begins || is_syn && self.position == 0 && self.waiting.is_none() {
             self.next = start;
             self.has_begun = true;
         }
@@ -132,7 +143,7 @@ impl Reassembly {
         }
         let first = self.position + i64::from(ahead);
         self.place(first, tcp, seen, sink);
-        if is_fin {
+        if is_fin && !self.has_ended {
             self.place_end(first + i64::from(tcp.length), seen, sink);
         }
         self.give_up(false, seen.time, sink);
@@ -162,7 +173,7 @@ impl Reassembly {
             if from == self.position {
                 self.hand_out(bytes, length, seen, sink);
                 self.drain(seen, sink);
-            } else if !self.keep(from, Chunk::new(bytes, length, seen), sink) {
+            } else if !self.waiting.get_or_insert_default().insert(from, bytes, length, seen, sink.budget) {
                 self.forced = self.forced.saturating_add(1);
                 let hole = self.hole().map_or(from, |(hole, _)| hole.min(from));
                 self.skip(hole, seen, sink);
@@ -178,7 +189,7 @@ impl Reassembly {
     fn place_end<D: FnMut(Piece<'_>)>(&mut self, at: i64, seen: Seen, sink: &mut Sink<'_, D>) {
         if at > self.position {
             self.waiting.get_or_insert_default().end.get_or_insert((at, seen));
-        } else if at == self.position && !self.has_ended {
+        } else if at == self.position {
             self.end(seen, sink);
         }
     }
@@ -189,11 +200,6 @@ impl Reassembly {
             Some(waiting) => waiting.free(from, until),
             None => (from < until).then_some((from, until)),
         }
-    }
-
-    /// Keeps bytes, if there is room for them.
-    fn keep<D>(&mut self, at: i64, chunk: Chunk, sink: &mut Sink<'_, D>) -> bool {
-        self.waiting.get_or_insert_default().insert(at, chunk, sink.budget)
     }
 
     /// Where the first hole ends, and when that was seen.
@@ -220,7 +226,7 @@ impl Reassembly {
     fn skip<D: FnMut(Piece<'_>)>(&mut self, at: i64, seen: Seen, sink: &mut Sink<'_, D>) {
         let waiting = self.waiting.get_or_insert_default();
         let at_hole = waiting.hole().filter(|(hole, _)| *hole == at);
-        let seen = at_hole.map_or(seen, |(_, seen)| seen).max(waiting.latest);
+        let seen = later(at_hole.map_or(seen, |(_, seen)| seen), waiting.latest);
         let length = u32::try_from(at - self.position).unwrap_or(u32::MAX);
         self.hand_out(&[], length, seen, sink);
         self.drain(seen, sink);
@@ -231,10 +237,10 @@ impl Reassembly {
         while let Some(waiting) = &mut self.waiting {
             waiting.latest = seen;
             if let Some(chunk) = waiting.take(self.position, sink.budget) {
-                seen = seen.max(chunk.seen);
+                seen = later(seen, chunk.seen);
                 self.hand_out(&chunk.bytes, chunk.length, seen, sink);
-            } else if waiting.end.is_some_and(|(at, _)| at <= self.position) {
-                self.end(seen, sink);
+            } else if let Some((_, end)) = waiting.end.filter(|(at, _)| *at <= self.position) {
+                self.end(later(seen, end), sink);
             } else {
                 if waiting.is_empty() {
                     self.waiting = None;
@@ -279,8 +285,17 @@ impl Reassembly {
     }
 }
 
+/// Which comes later in the capture: its clock may go back.
+fn later(a: Seen, b: Seen) -> Seen {
+    if (a.packet, a.time) < (b.packet, b.time) { b } else { a }
+}
+
 /// What was captured of a part of a payload.
 fn part(payload: &[u8], from: i64, until: i64) -> &[u8] {
     let place = |at: i64| usize::try_from(at).unwrap_or(0).min(payload.len());
     payload.get(place(from)..place(until)).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "reassembly_tests.rs"]
+mod tests;

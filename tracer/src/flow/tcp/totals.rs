@@ -1,7 +1,7 @@
 //! What one side of a connection sent.
 
 use super::{Analysis, Flag};
-use crate::{packet::Tcp, proto::stream::Seen};
+use crate::packet::Tcp;
 
 /// Counts of one side's segments; [`super::Connection::totals`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,49 +41,57 @@ impl Totals {
 pub(super) struct Counter {
     segments: u64,
     bytes: u64,
+    /// Most segments have no flag, and many connections have no segment with one.
+    flagged: Option<Box<Flagged>>,
+}
+
+/// Counts of segments with flags.
+#[derive(Debug, Default)]
+struct Flagged {
+    flags: [u32; Flag::COUNT],
     zero_window: u64,
     /// Since when the side has no room.
     zero_since: Option<u64>,
-    /// Most segments have no flag, many connections have no segment with one.
-    flags: Option<Box<[u32; Flag::COUNT]>>,
 }
 
 impl Counter {
     /// Counts a segment.
-    pub(super) fn segment(&mut self, tcp: &Tcp<'_>, analysis: &Analysis, seen: Seen) {
+    pub(super) fn segment(&mut self, tcp: &Tcp<'_>, analysis: &Analysis, now: u64) {
         self.segments += 1;
         self.bytes += u64::from(tcp.length);
         if !analysis.flags.is_empty() {
-            let flags = self.flags.get_or_insert_default();
+            let flagged = self.flagged.get_or_insert_default();
             for flag in analysis.flags.iter() {
-                let count = &mut flags[flag as usize];
+                let count = &mut flagged.flags[flag as usize];
                 *count = count.saturating_add(1);
             }
+            if analysis.flags.has(Flag::ZeroWindow) {
+                flagged.zero_since.get_or_insert(now);
+            }
         }
-        if analysis.flags.has(Flag::ZeroWindow) {
-            self.zero_since.get_or_insert(seen.time);
-        } else if tcp.window != 0 {
-            self.has_room(seen.time);
+        if tcp.window != 0 {
+            self.has_room(now);
         }
     }
 
     /// The side has room again, or needs none any more.
     pub(super) fn has_room(&mut self, now: u64) {
-        if let Some(since) = self.zero_since.take() {
-            self.zero_window = self.zero_window.saturating_add(now.saturating_sub(since));
+        if let Some(flagged) = &mut self.flagged
+            && let Some(since) = flagged.zero_since.take()
+        {
+            flagged.zero_window = flagged.zero_window.saturating_add(now.saturating_sub(since));
         }
     }
 
     /// The counts at `now`.
     pub(super) fn totals(&self, unique: u64, forced: u32, now: u64) -> Totals {
-        let open = self.zero_since.map_or(0, |since| now.saturating_sub(since));
-        Totals {
-            segments: self.segments,
-            bytes: self.bytes,
-            unique,
-            zero_window: self.zero_window.saturating_add(open),
-            forced,
-            flags: self.flags.as_deref().copied().unwrap_or_default(),
+        let mut totals =
+            Totals { segments: self.segments, bytes: self.bytes, unique, forced, ..Totals::default() };
+        if let Some(flagged) = &self.flagged {
+            let open = flagged.zero_since.map_or(0, |since| now.saturating_sub(since));
+            totals.zero_window = flagged.zero_window.saturating_add(open);
+            totals.flags = flagged.flags;
         }
+        totals
     }
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use super::Budget;
 use crate::proto::stream::Seen;
 
-/// Bytes that may wait per direction, with [`OVERHEAD`] for each piece: what TCP has in flight at 10 Gbit/s and 3 ms.
+/// Bytes that may wait per direction, with 128 for each piece: what is in flight at 10 Gbit/s and 3 ms.
 pub const WAITING_LIMIT: usize = 4 << 20;
+
+/// Pieces that may wait per direction: a segment looks through them.
+const PIECES: usize = 4096;
 
 /// What a piece costs besides its bytes.
 const OVERHEAD: usize = 128;
@@ -22,14 +25,9 @@ pub(super) struct Chunk {
     pub(super) seen: Seen,
 }
 
-impl Chunk {
-    pub(super) fn new(bytes: &[u8], length: u32, seen: Seen) -> Self {
-        Self { bytes: bytes.into(), length, seen }
-    }
-
-    fn cost(&self) -> usize {
-        self.bytes.len().saturating_add(OVERHEAD)
-    }
+/// What a piece of which `captured` bytes were captured costs.
+fn cost(captured: usize) -> usize {
+    captured.saturating_add(OVERHEAD)
 }
 
 /// Pieces by their place in the stream; they do not overlap.
@@ -60,22 +58,31 @@ impl Waiting {
         (from < until).then_some((from, until))
     }
 
-    /// Adds a piece where there is none, if there is room for it.
-    pub(super) fn insert(&mut self, at: i64, chunk: Chunk, budget: &mut Budget) -> bool {
-        let cost = chunk.cost();
-        if self.cost.saturating_add(cost) > WAITING_LIMIT || !budget.take(cost) {
+    /// Adds a piece of `length` bytes of which `bytes` were captured where there is none, if there is room for it.
+    pub(super) fn insert(
+        &mut self,
+        at: i64,
+        bytes: &[u8],
+        length: u32,
+        seen: Seen,
+        budget: &mut Budget,
+    ) -> bool {
+        let cost = cost(bytes.len());
+        let is_full = self.cost.saturating_add(cost) > WAITING_LIMIT || self.chunks.len() >= PIECES;
+        if is_full || !budget.take(cost) {
             return false;
         }
         self.cost += cost;
-        self.chunks.insert(at, chunk);
+        self.chunks.insert(at, Chunk { bytes: bytes.into(), length, seen });
         true
     }
 
-    /// Takes the piece that begins at `at`.
+    /// Takes the first piece, when it begins not after `at`.
     pub(super) fn take(&mut self, at: i64, budget: &mut Budget) -> Option<Chunk> {
         let chunk = self.chunks.first_entry().filter(|first| *first.key() <= at)?.remove();
-        self.cost = self.cost.saturating_sub(chunk.cost());
-        budget.give(chunk.cost());
+        let cost = cost(chunk.bytes.len());
+        self.cost = self.cost.saturating_sub(cost);
+        budget.give(cost);
         Some(chunk)
     }
 
