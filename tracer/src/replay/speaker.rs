@@ -158,9 +158,10 @@ impl Speaker {
     /// The protocol is known: its reader gets what was held.
     fn decided(&mut self, spoken: Spoken, tell: &mut dyn FnMut(Told<'_>)) {
         let Reader::Opening(opening) = &mut self.reader else { return };
-        let held = std::mem::take(&mut opening.held);
+        let (held, joined) = (std::mem::take(&mut opening.held), opening.joined);
         self.reader = match spoken {
             Spoken::Http1 => Reader::Http1(Box::default()),
+            Spoken::Http2 if joined => Reader::Http2(Box::new(http2::Connection::joined())),
             Spoken::Http2 => Reader::Http2(Box::default()),
             Spoken::Tls => Reader::Tls(Box::default()),
             Spoken::Dns => Reader::Dns(Box::default()),
@@ -222,7 +223,8 @@ impl Opening {
     /// Holds a piece, and says what the connection speaks when that is certain.
     fn take(&mut self, side: Side, seen: Seen, bytes: &[u8]) -> Option<Spoken> {
         if self.joined {
-            let spoken = detect::joined(side, self.port, bytes);
+            let frames = http2::is_made_of_frames(side, bytes).then_some(Spoken::Http2);
+            let spoken = detect::joined(side, self.port, bytes).or(frames);
             if spoken.is_some() {
                 // What came before is the middle of something.
                 self.held.clear();

@@ -27,6 +27,7 @@ mod window;
 
 pub use counters::{Counters, ERROR_CODES, Goaway, Sent};
 pub use reader::PREFACE;
+pub use search::is_made_of_frames;
 pub use streams::STREAM_LIMIT;
 
 use super::stream::{End, Event, Head, Outcome, Part, Seen, Side, Stream};

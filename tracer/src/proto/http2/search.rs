@@ -112,3 +112,19 @@ pub(super) fn fill(place: &mut [u8], have: &mut usize, rest: &mut &[u8]) {
         *have += taken;
     }
 }
+
+/// Whether a segment in the middle of a connection is made of frames: two or more plausible ones, one of them HEADERS,
+/// of which the last ends where the segment ends.
+#[must_use]
+pub fn is_made_of_frames(from: Side, segment: &[u8]) -> bool {
+    let (mut rest, mut frames, mut headers) = (segment, 0, false);
+    while let Some(bytes) = rest.first_chunk::<HEADER>() {
+        let header = Header::parse(*bytes);
+        let after = usize::try_from(header.length).ok().and_then(|length| rest.get(HEADER + length..));
+        let Some(after) = after.filter(|_| header.plausible(from, None)) else { return false };
+        headers |= header.kind == Kind::Headers;
+        frames += 1;
+        rest = after;
+    }
+    rest.is_empty() && frames >= 2 && headers
+}

@@ -3,6 +3,7 @@
 mod damage;
 mod ends;
 mod exchanges;
+mod joined;
 mod splits;
 
 use super::*;
