@@ -35,7 +35,7 @@ impl Observer for Check {
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
 }
 
-/// Each chunk of input becomes a record: its first byte says which kind and how much time passes.
+// Each chunk of input becomes a record: its first byte says which kind and how much time passes.
 fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
     let mut engine = Engine::new(Named, WallClock::UNIX, Period::LastMinute);
     let mut now = 0u64;
