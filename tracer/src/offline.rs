@@ -81,6 +81,8 @@ struct State<'a> {
     observer: &'a mut dyn Observer,
     /// Where the lines go, when somebody wants them.
     lines: Option<&'a mut dyn Write>,
+    /// The line that is being made.
+    line: Vec<u8>,
     failure: Option<io::Error>,
     frames: Option<Frames>,
     packets: u64,
@@ -96,7 +98,16 @@ impl<'a> Offline<'a> {
         lines: Option<&'a mut dyn Write>,
     ) -> Self {
         let engine = Engine::new(Addresses(locals.to_vec()), WallClock::UNIX, Period::WholeRun);
-        let state = State { engine, observer, lines, failure: None, frames: None, packets: 0, now: 0 };
+        let state = State {
+            engine,
+            observer,
+            lines,
+            line: Vec::new(),
+            failure: None,
+            frames: None,
+            packets: 0,
+            now: 0,
+        };
         Self { replay: Replay::new(locals, metadata), state, next_tick: 0 }
     }
 
@@ -159,8 +170,11 @@ impl<'a> Offline<'a> {
 impl State<'_> {
     fn line(&mut self, line: &Line<'_>) {
         let Some(lines) = &mut self.lines else { return };
-        let written = serde_json::to_writer(&mut *lines, line).map_err(io::Error::from);
-        if let Err(error) = written.and_then(|()| lines.write_all(b"\n")) {
+        // The serializer writes a few bytes at a time, which only memory takes quickly.
+        self.line.clear();
+        let made = serde_json::to_writer(&mut self.line, line).map_err(io::Error::from);
+        self.line.push(b'\n');
+        if let Err(error) = made.and_then(|()| lines.write_all(&self.line)) {
             self.failure = Some(error);
         }
     }

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::workspace::Workspace;
 
 mod bench;
+mod bench_analyze;
 mod demo;
 mod fuzz;
 mod kernels;
@@ -41,6 +42,8 @@ enum Command {
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
     Bench(bench::Options),
+    /// Measure how fast tracer reads a capture, against tshark
+    BenchAnalyze(bench_analyze::Options),
     /// Fuzz the decoders; without a target, list them
     Fuzz(fuzz::Options),
     /// Compare tracer with tshark on captures, value by value
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Oracle(options) => oracle::run(&workspace, &options),
     });

@@ -121,7 +121,8 @@ fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// Reads an uncompressed name (questions are never compressed: there is nothing before them to point to).
 fn read_name(bytes: &[u8], mut at: usize) -> Result<(String, usize), ParseError> {
-    let mut name = String::new();
+    // As text it is as long as here, unless something is escaped.
+    let mut name = String::with_capacity(encoded_length(bytes, at));
     let start = at;
     loop {
         let length = *bytes.get(at).ok_or(ParseError::Short(bytes.len()))?;
@@ -145,7 +146,22 @@ fn read_name(bytes: &[u8], mut at: usize) -> Result<(String, usize), ParseError>
     }
 }
 
+/// Bytes of a name up to its end, at most [`NAME_LIMIT`].
+fn encoded_length(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter().take(NAME_LIMIT).take_while(|byte| **byte != 0).count()
+}
+
 fn push_label(name: &mut String, label: &[u8]) {
+    let is_plain = label.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'.' | b'\\'));
+    if let (true, Ok(text)) = (is_plain, str::from_utf8(label)) {
+        let before = name.len();
+        name.push_str(text);
+        if let Some(new) = name.get_mut(before..) {
+            new.make_ascii_lowercase();
+        }
+        return;
+    }
     for byte in label {
         match byte {
             b'!'..=b'~' if !matches!(byte, b'.' | b'\\') => name.push(byte.to_ascii_lowercase().into()),

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{VecDeque, hash_map::Entry},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use rustc_hash::FxHashMap;
@@ -21,11 +21,14 @@ pub const QUERY_LIMIT: usize = 65_536;
 /// A query with the id of one that waits is a retransmission when it comes this soon after it, else a new one.
 const RETRANSMISSION: u64 = 5_000_000_000;
 
+/// Address and port: a third smaller than a [`SocketAddr`], of which many thousands would be kept.
+type End = (IpAddr, u16);
+
 /// Where the two ends talk: ids are compared within one conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conversation {
     /// Datagrams between two ends, in either direction: the lower end first. See [`Conversation::datagrams`].
-    Datagrams(SocketAddr, SocketAddr),
+    Datagrams(End, End),
     /// A TCP flow, by its number: a later one of the same ports is another conversation.
     Flow(u64),
 }
@@ -34,6 +37,7 @@ impl Conversation {
     /// That of a datagram between these ends.
     #[must_use]
     pub fn datagrams(one: SocketAddr, other: SocketAddr) -> Self {
+        let [one, other] = [one, other].map(|end| (end.ip(), end.port()));
         Self::Datagrams(one.min(other), one.max(other))
     }
 }

@@ -95,7 +95,8 @@ fn waits(t1: u64, t2: u64, calls: &[AttributedCall]) -> [u64; 4] {
             events.extend([(start, kind, true, weight), (end, kind, false, weight)]);
         }
     }
-    events.sort_by_key(|(time, ..)| *time);
+    // Those of the same time are added up before the next piece, in whatever order.
+    events.sort_unstable_by_key(|(time, ..)| *time);
     let (mut at, mut covering, mut waits) = (t1, [0u64; 4], [0u128; 4]);
     for (time, kind, begins, weight) in events {
         if time > at {

@@ -4,7 +4,11 @@
 //! every other request that it must be weighed against. The kernel emits an exchange at the latest with the
 //! acknowledgment of its last byte.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map},
+    mem,
+    sync::Arc,
+};
 
 use super::{
     AttributedCall, Attribution, Call, Marks, Request, Stages, Thread,
@@ -122,7 +126,8 @@ impl PodTracker {
 
     /// Takes what a record says about a call. `open` means that it has not ended.
     pub fn call(&mut self, key: Key, call: Call, open: bool, emitted: u64, updates: u32) {
-        if updates > 0 && !self.calls.contains_key(&key) {
+        let known = self.calls.entry(key);
+        if updates > 0 && matches!(known, btree_map::Entry::Vacant(_)) {
             self.late += 1;
             return;
         }
@@ -133,14 +138,15 @@ impl PodTracker {
             self.threads.call(call.thread, call.flow, call.start, until);
         }
         let call = Arc::new(call);
-        match self.calls.get_mut(&key) {
-            Some(entry) => {
+        match known {
+            btree_map::Entry::Occupied(mut known) => {
+                let entry = known.get_mut();
                 entry.call = call;
                 entry.open = open;
                 entry.emitted = emitted;
             }
-            None => {
-                self.calls.insert(key, Entry::new(call, open, emitted));
+            btree_map::Entry::Vacant(new) => {
+                new.insert(Entry::new(call, open, emitted));
             }
         }
     }
@@ -231,10 +237,10 @@ impl PodTracker {
 
     /// Settles a call to which the last of its requests has settled, unless it may change.
     fn settle_call(&mut self, key: &Key, due: Due, settle: &mut dyn FnMut(Settled<'_>)) {
-        if self.calls.get(key).is_some_and(|entry| entry.is_over(due))
-            && let Some(entry) = self.calls.remove(key)
+        if let btree_map::Entry::Occupied(entry) = self.calls.entry(*key)
+            && entry.get().is_over(due)
         {
-            settle_call(&entry, settle);
+            settle_call(&entry.remove(), settle);
         }
     }
 

@@ -20,7 +20,7 @@ mod bpf_stats;
 mod metrics;
 mod report;
 mod site;
-mod statistics;
+pub(crate) mod statistics;
 mod wrk;
 
 use agent::{Agent, Reading};

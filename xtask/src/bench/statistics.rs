@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 
 /// The order statistics of some measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) min: f64,
-    pub(super) q1: f64,
-    pub(super) median: f64,
-    pub(super) q3: f64,
-    pub(super) max: f64,
+pub(crate) struct Spread {
+    pub(crate) min: f64,
+    pub(crate) q1: f64,
+    pub(crate) median: f64,
+    pub(crate) q3: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {
     /// Of at least one value.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -22,7 +22,7 @@ impl Spread {
         Some(Self { min, q1: at(1, 4), median: at(1, 2), q3: at(3, 4), max })
     }
 
-    pub(super) fn to_json(self) -> Value {
+    pub(crate) fn to_json(self) -> Value {
         json!({ "min": self.min, "q1": self.q1, "median": self.median, "q3": self.q3, "max": self.max })
     }
 }
@@ -37,7 +37,7 @@ fn quantile(sorted: &[f64], numerator: usize, denominator: usize) -> f64 {
 
 /// A count as a number to divide by.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests and nanoseconds stay below 2^52")]
-pub(super) fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 

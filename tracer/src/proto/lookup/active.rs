@@ -204,10 +204,18 @@ impl Active {
         self.queries.iter().any(|q| q.answer.is_none())
     }
 
+    /// The labels that the names of all queries begin with.
+    fn shared_name<'a>(&self, last: &'a Query) -> &'a str {
+        if self.queries.iter().all(|q| q.name == last.name) {
+            return &last.name;
+        }
+        let shared = self.queries.iter().map(|q| common_labels(&last.name, &q.name)).min().unwrap_or(0);
+        leading_labels(&last.name, shared)
+    }
+
     fn summarize(&self) -> Lookup {
         let Some(last) = self.queries.last() else { return Lookup::default() };
-        let shared = self.queries.iter().map(|q| common_labels(&last.name, &q.name)).min().unwrap_or(0);
-        let name = leading_labels(&last.name, shared);
+        let name = self.shared_name(last);
         let mut lookup = Lookup { name: name.to_owned(), ..Lookup::default() };
         // An expansion is wasted when the name itself, or an expansion that exists, comes after it.
         let useful = |q: &Query| q.name == name || q.answer.is_some_and(|answer| answer.rcode == 0);
