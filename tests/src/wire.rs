@@ -102,7 +102,8 @@ fn exchanges(file: &Path, filter: &str, fields: [&str; 4]) -> Result<Vec<Exchang
 }
 
 /// Seconds with nine digits behind the point, as an integer.
-fn nanoseconds(seconds: &str) -> Option<u64> {
+#[must_use]
+pub fn nanoseconds(seconds: &str) -> Option<u64> {
     let (whole, fraction) = seconds.split_once('.')?;
     let fraction: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some(whole.parse::<u64>().ok()? * 1_000_000_000 + fraction)
