@@ -1,8 +1,8 @@
 //! The independent witness: tcpdump in a pod's namespace, read by tshark.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +13,7 @@ use crate::process::{Running, Signal, run};
 /// A tcpdump that runs.
 pub struct Tcpdump {
     running: Running,
+    stderr: BufReader<ChildStderr>,
     file: PathBuf,
 }
 
@@ -25,26 +26,31 @@ impl Tcpdump {
             "eth0",
             "-U",
             "--immediate-mode",
+            // In immediate mode, the usual two megabytes are a few dozen packets, each with room for the largest.
+            "--buffer-size=32768",
             "--time-stamp-precision=nano",
             "-Z",
             "root",
             "-w",
         ]);
         let mut running = Running::spawn("tcpdump", command.arg(&file).stderr(Stdio::piped()))?;
-        let stderr = running.child().stderr.take().context("tcpdump's stderr")?;
+        let mut stderr = BufReader::new(running.child().stderr.take().context("tcpdump's stderr")?);
         let mut first = String::new();
-        BufReader::new(stderr).read_line(&mut first).context("read tcpdump's stderr")?;
+        stderr.read_line(&mut first).context("read tcpdump's stderr")?;
         ensure!(first.contains("listening on"), "tcpdump: {first}");
-        Ok(Self { running, file })
+        Ok(Self { running, stderr, file })
     }
 
-    /// Ends the capture and returns its file.
+    /// Ends the capture, which must hold every packet, and returns its file.
     pub fn finish(mut self) -> Result<PathBuf> {
         // The last packets are on their way through the socket's ring.
         std::thread::sleep(Duration::from_millis(500));
         self.running.signal(Signal::Interrupt)?;
         self.running.wait(Duration::from_secs(10))?;
-        Ok(self.file.clone())
+        let mut last = String::new();
+        self.stderr.read_to_string(&mut last).context("read tcpdump's stderr")?;
+        ensure!(last.contains("\n0 packets dropped by kernel"), "tcpdump: {last}");
+        Ok(self.file)
     }
 }
 
@@ -102,7 +108,8 @@ fn exchanges(file: &Path, filter: &str, fields: [&str; 4]) -> Result<Vec<Exchang
 }
 
 /// Seconds with nine digits behind the point, as an integer.
-fn nanoseconds(seconds: &str) -> Option<u64> {
+#[must_use]
+pub fn nanoseconds(seconds: &str) -> Option<u64> {
     let (whole, fraction) = seconds.split_once('.')?;
     let fraction: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some(whole.parse::<u64>().ok()? * 1_000_000_000 + fraction)

@@ -32,8 +32,8 @@ pub(super) struct Capture {
     merged: Merged,
     seen: Vec<Kept>,
     bytes: Vec<u8>,
-    /// What ended the reading early.
-    damage: Option<pcap::Error>,
+    /// What ended the reading of files early, of each at most one.
+    damage: Vec<pcap::Error>,
 }
 
 /// A packet whose bytes are in the arena.
@@ -49,7 +49,7 @@ impl Capture {
     /// Opens the files.
     pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Self> {
         let readers = files.iter().map(|file| Reader::open(file)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { merged: Merged::new(readers), seen: Vec::new(), bytes: Vec::new(), damage: None })
+        Ok(Self { merged: Merged::new(readers), seen: Vec::new(), bytes: Vec::new(), damage: Vec::new() })
     }
 
     /// The pods' addresses: those given, or guessed.
@@ -73,7 +73,7 @@ impl Capture {
                     self.seen.push(Kept { number, time, link, original_length, end: self.bytes.len() });
                 }
                 Ok(None) => break,
-                Err(error) => self.damage = Some(error),
+                Err(error) => self.damage.push(error),
             }
         }
         let locals = guess.locals();
@@ -102,7 +102,7 @@ impl Capture {
             match self.merged.next() {
                 Ok(Some((_, raw))) => offline.packet(&raw)?,
                 Ok(None) => break,
-                Err(error) => self.damage = Some(error),
+                Err(error) => self.damage.push(error),
             }
             progress.show(offline.packets(), || share(&self.merged));
         }
@@ -112,12 +112,13 @@ impl Capture {
 
     /// Why not all of it was read.
     pub(super) fn damage(&self) -> Option<String> {
-        self.damage.as_ref().map(ToString::to_string)
+        let damages: Vec<String> = self.damage.iter().map(ToString::to_string).collect();
+        (!damages.is_empty()).then(|| damages.join("; "))
     }
 
     /// Of the command; says on standard error what is damaged.
     pub(super) fn exit_code(&self) -> ExitCode {
-        let Some(damage) = &self.damage else { return ExitCode::SUCCESS };
+        let Some(damage) = self.damage() else { return ExitCode::SUCCESS };
         eprintln!("tracer: {damage}; what came before is reported");
         ExitCode::from(DAMAGED)
     }
@@ -157,5 +158,28 @@ impl Progress {
         if self.shown {
             eprintln!();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pcap of which half a record's header is left.
+    fn cut(name: &str) -> Reader {
+        let header = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+        let file = [header.as_slice(), &[0; 8]].concat();
+        Reader::from_read(io::Cursor::new(file), name).unwrap()
+    }
+
+    #[test]
+    fn each_damaged_file_is_named() {
+        let merged = Merged::new(vec![cut("a.pcap"), cut("b.pcap")]);
+        let mut capture = Capture { merged, seen: Vec::new(), bytes: Vec::new(), damage: Vec::new() };
+        assert_eq!(capture.damage(), None);
+        capture.guess(&[]);
+        let damage = capture.damage().unwrap();
+        assert!(damage.contains("a.pcap is cut") && damage.contains("; b.pcap is cut"), "{damage}");
+        assert_eq!(capture.exit_code(), ExitCode::from(DAMAGED));
     }
 }
