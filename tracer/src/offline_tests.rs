@@ -188,6 +188,25 @@ fn a_datagram_captured_twice_is_one() {
 }
 
 #[test]
+fn a_capture_that_lacks_a_segment_is_partial() {
+    let mut capture = Capture::default();
+    let mut inbound = capture.connect(0, (CLIENT, 40_000), (POD, 8080));
+    capture.segment(10, &mut inbound, true, "AP", b"GET / HTTP/1.1\r\n\r\n");
+    inbound.next[1] += 500;
+    capture.segment(20, &mut inbound, false, "AP", b"the rest of the answer");
+    let (mut seen, locals) = (Seen::default(), [POD.into()]);
+    let mut offline = Offline::new(&locals, Vec::new(), &mut seen, None);
+    for (number, (time, bytes)) in (1..).zip(&capture.packets) {
+        let original_length = u32::try_from(bytes.len()).unwrap();
+        offline.packet(&Raw { number, time: *time, link: LinkType(1), original_length, bytes }).unwrap();
+    }
+    offline.finish().unwrap();
+    let accounting = offline.summary().accounting;
+    assert!(accounting.is_partial() && accounting.is_complete(), "{accounting:?}");
+    assert_eq!(accounting.oddities["not_captured"], 1);
+}
+
+#[test]
 fn a_request_that_is_reset_is_not_answered() {
     let mut capture = Capture::default();
     let mut inbound = capture.connect(0, (CLIENT, 40_000), (POD, 8080));

@@ -7,7 +7,7 @@ use crate::{
     finding::Finding,
     request::{
         Attribution, CallKind, Stages,
-        totals::{ABANDONED, Accounting, PodSummary, Summary, Totals},
+        totals::{ABANDONED, Accounting, PodSummary, Summary, Totals, UNCAPTURED},
     },
 };
 
@@ -125,6 +125,11 @@ fn write_accounting(table: &mut String, accounting: &Accounting) {
     if dropped > 0 {
         let reasons = non_zero(&accounting.dropped);
         let _ = writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({reasons})");
+    }
+    let missing = accounting.oddities.get(UNCAPTURED).copied().unwrap_or(0);
+    if missing > 0 {
+        let places = text::count(missing, "place", "places");
+        let _ = writeln!(table, "PARTIAL: the capture lacks segments that were sent, in {places}");
     }
     let abandoned = accounting.oddities.get(ABANDONED).copied().unwrap_or(0);
     if abandoned > 0 {

@@ -18,7 +18,7 @@ use crate::{
     flow::{
         Transport, address_bytes,
         decode::Record,
-        tcp::{Budget, Connection, Opening, Piece},
+        tcp::{Analysis, Budget, Connection, Opening, Piece},
     },
     packet::Tcp,
     proto::stream::{Event, Seen, Side},
@@ -93,6 +93,7 @@ impl Flow {
         self.connection.last().time
     }
 
+    /// Follows one segment, and gives what the sequence analysis says of it.
     pub(super) fn segment(
         &mut self,
         from: Side,
@@ -101,7 +102,7 @@ impl Flow {
         budget: &mut Budget,
         names: &mut Names,
         sink: &mut impl Sink,
-    ) {
+    ) -> Analysis {
         self.packets += 1;
         if tcp.flags & tracer_ebpf::segment::tcp_flag::RST != 0 && self.resets.len() < RESET_LIMIT {
             self.resets.push(seen.packet);
@@ -119,6 +120,7 @@ impl Flow {
             let is_told = self.speaker.is_told() && !end.view.identity().metadata;
             end.view.segment(tcp, direction, seen.time, &mut |record| pass(record, is_told, sink));
         }
+        analysis
     }
 
     /// Nothing more comes.

@@ -24,10 +24,11 @@ use crate::{
     engine::On,
     flow::{
         decode::Record,
-        tcp::{Analysis, Budget, Opening},
+        tcp::{Analysis, Budget, Flag, Opening},
     },
     packet::{Decoder, Packet, Tcp, Transport},
     proto::stream::{Event, Exchange, Seen, Side},
+    request::totals::UNCAPTURED,
 };
 
 /// Bytes that wait for missing ones, over all connections.
@@ -120,6 +121,8 @@ pub struct Replay {
     names: Names,
     /// Connections so far.
     flows: u64,
+    /// How often the capture lacks segments that were sent.
+    uncaptured: u64,
 }
 
 impl Replay {
@@ -134,6 +137,7 @@ impl Replay {
             budget: Budget::new(WAITING_BYTES),
             names: Names::default(),
             flows: 0,
+            uncaptured: 0,
         }
     }
 
@@ -146,12 +150,12 @@ impl Replay {
         original_length: u32,
         sink: &mut impl Sink,
     ) {
-        let Self { decoder, places, table, budget, names, flows } = self;
+        let Self { decoder, places, table, budget, names, flows, uncaptured } = self;
         // A packet that cannot be read was counted.
         let Ok(Some(packet)) = decoder.decode(link, seen.time, bytes, original_length) else { return };
         match &packet.transport {
             Transport::Tcp(tcp) => {
-                let mut state = Tcps { places, table, budget, names, flows };
+                let mut state = Tcps { places, table, budget, names, flows, uncaptured };
                 state.segment(&packet, tcp, seen, sink);
             }
             Transport::Udp(udp) => names.datagram(&packet, udp, seen, places, sink),
@@ -172,8 +176,12 @@ impl Replay {
 
     /// What was read and is odd, by kind.
     #[must_use]
-    pub fn oddities(&self) -> [(&'static str, u64); 2] {
-        [("flows_evicted", self.table.evicted), ("captured_twice", self.names.twice)]
+    pub fn oddities(&self) -> [(&'static str, u64); 3] {
+        [
+            ("flows_evicted", self.table.evicted),
+            ("captured_twice", self.names.twice),
+            (UNCAPTURED, self.uncaptured),
+        ]
     }
 }
 
@@ -184,6 +192,7 @@ struct Tcps<'a> {
     budget: &'a mut Budget,
     names: &'a mut Names,
     flows: &'a mut u64,
+    uncaptured: &'a mut u64,
 }
 
 impl Tcps<'_> {
@@ -202,7 +211,8 @@ impl Tcps<'_> {
             }
         };
         let from = flow.side(is_low);
-        flow.segment(from, tcp, seen, self.budget, self.names, sink);
+        let analysis = flow.segment(from, tcp, seen, self.budget, self.names, sink);
+        *self.uncaptured += u64::from(analysis.flags.has(Flag::LostSegment));
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a first segment says, and where it goes")]

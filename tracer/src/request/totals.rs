@@ -45,6 +45,8 @@ impl Totals {
 
 /// The oddity that makes a summary partial: requests in flight that were given up.
 pub const ABANDONED: &str = "abandoned";
+/// The oddity that makes the summary of a capture partial: places where sent segments are missing in it.
+pub const UNCAPTURED: &str = "not_captured";
 
 /// What the kernel emitted and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,8 +71,8 @@ impl Accounting {
     /// Whether something is missing from the numbers.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        let given_up = self.oddities.get(ABANDONED).is_some_and(|n| *n > 0);
-        given_up || self.dropped.values().any(|n| *n > 0)
+        let missing = |oddity| self.oddities.get(oddity).is_some_and(|n| *n > 0);
+        missing(ABANDONED) || missing(UNCAPTURED) || self.dropped.values().any(|n| *n > 0)
     }
 }
 

@@ -29,7 +29,7 @@ use report::{Round, Summary};
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Packets of the capture; tshark needs about 2 GB of memory per million
+    /// Packets of the capture; tshark needs about 1.5 GB of memory per million
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     packets: u64,
     /// Rounds, in each of which both programs take their turn
