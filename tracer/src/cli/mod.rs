@@ -46,7 +46,7 @@ enum Command {
 /// before the damage is reported).
 #[must_use]
 pub fn run() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
     let result = match Cli::parse().command {
         Command::Live(args) => live::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
