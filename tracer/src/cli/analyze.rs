@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::{capture_file::Capture, collector::Collector};
+use super::{
+    capture_file::Capture,
+    collector::{Collector, Kept},
+};
 use crate::{clock::WallClock, export::json, offline::Offline, proto::metadata};
 
 /// Form of the result.
@@ -54,12 +57,8 @@ pub(super) struct Args {
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Also write every request to this file, one JSON line each
-    #[arg(long, value_name = "FILE")]
-    requests: Option<PathBuf>,
-    /// Also print the N slowest requests as waterfalls
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    waterfall: usize,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 /// Reads, then prints.
@@ -67,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut capture = Capture::open(&args.input.files)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
-    let mut collector = Collector::new(args.requests.as_deref(), args.waterfall, WallClock::UNIX)?;
+    let mut collector = Collector::new(&args.kept, WallClock::UNIX)?;
     let mut lines =
         (args.output == Output::Lines).then(|| BufWriter::with_capacity(1 << 16, io::stdout().lock()));
     let summary = {

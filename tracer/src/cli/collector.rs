@@ -9,46 +9,44 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::slowest::Slowest;
 use crate::{
     clock::WallClock,
     engine::{FlowEvent, Observer},
     export::{json, table, waterfall},
     pod::Pod,
-    request::{Attribution, Call, Marks, Request, totals::Summary},
+    request::{Attribution, Call, Request, totals::Summary},
 };
+
+/// What to keep.
+#[derive(Debug, clap::Args)]
+pub(super) struct Kept {
+    /// Also write every request to this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// Also print the N slowest requests as waterfalls
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    waterfall: usize,
+}
 
 /// Keeps what the outputs need of each request.
 pub(super) struct Collector {
     lines: Option<(PathBuf, BufWriter<File>)>,
     failure: Option<io::Error>,
-    slowest: Vec<Request>,
-    keep: usize,
+    slowest: Slowest<()>,
     clock: WallClock,
 }
 
 impl Collector {
-    /// Writes every request to the file `requests`, and keeps the `keep` slowest for waterfalls.
-    pub(super) fn new(requests: Option<&Path>, keep: usize, clock: WallClock) -> anyhow::Result<Self> {
+    /// Keeps what `kept` says.
+    pub(super) fn new(kept: &Kept, clock: WallClock) -> anyhow::Result<Self> {
         let create = |path: &Path| {
             let file = File::create(path)
                 .with_context(|| format!("cannot create {} for the requests", path.display()));
             file.map(|file| (path.to_owned(), BufWriter::new(file)))
         };
-        let lines = requests.map(create).transpose()?;
-        Ok(Self { lines, failure: None, slowest: Vec::new(), keep, clock })
-    }
-
-    fn keep_if_slow(&mut self, request: &Request) {
-        if request.marks.has(Marks::UNANSWERED) {
-            return;
-        }
-        let full = self.slowest.len() >= self.keep;
-        if self.keep == 0 || full && self.slowest.last().is_some_and(|last| last.total() >= request.total()) {
-            return;
-        }
-        let at = self.slowest.partition_point(|kept| kept.total() >= request.total());
-        self.slowest.insert(at, request.clone());
-        self.slowest.truncate(self.keep);
+        let lines = kept.requests.as_deref().map(create).transpose()?;
+        Ok(Self { lines, failure: None, slowest: Slowest::new(kept.waterfall), clock })
     }
 
     /// Stops the trace when the file of requests cannot be written.
@@ -71,7 +69,7 @@ impl Collector {
     /// The breakdown, and the waterfalls below it.
     pub(super) fn table(&self, summary: &Summary) -> String {
         let mut text = table::breakdown(summary);
-        for request in &self.slowest {
+        for (request, ()) in self.slowest.kept() {
             text.push('\n');
             text.push_str(&waterfall::waterfall(request, &self.clock));
         }
@@ -87,7 +85,7 @@ impl Observer for Collector {
                 self.failure = Some(error);
             }
         }
-        self.keep_if_slow(request);
+        self.slowest.see(request, || ());
     }
 
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}

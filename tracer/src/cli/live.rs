@@ -2,14 +2,13 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Context as _;
 
 use super::{
-    collector::Collector,
+    collector::{Collector, Kept},
     options::{Output, Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -26,17 +25,13 @@ pub(super) struct Args {
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Also write every request to this file, one JSON line each
-    #[arg(long, value_name = "FILE")]
-    requests: Option<PathBuf>,
-    /// Also print the N slowest requests as waterfalls
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    waterfall: usize,
+    #[command(flatten)]
+    kept: Kept,
 }
 
 /// Traces, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut collector = Collector::new(args.requests.as_deref(), args.waterfall, wall_clock())?;
+    let mut collector = Collector::new(&args.kept, wall_clock())?;
     let mut session = start(&args.target.options(0)?, Period::WholeRun)?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() {

@@ -9,6 +9,7 @@ mod doctor;
 mod live;
 mod options;
 mod report;
+mod slowest;
 mod stop;
 
 use std::{io, process::ExitCode};

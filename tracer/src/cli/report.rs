@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{analyze::Input, capture_file::Capture};
+use super::{analyze::Input, capture_file::Capture, slowest::Slowest};
 use crate::{
     engine::{FlowEvent, Observer},
     export::html::{self, PacketNumbers, Report},
     offline::{Frames, Offline},
     pod::Pod,
-    request::{Attribution, Call, Marks, Request},
+    request::{Attribution, Call, Request},
 };
 
 /// Arguments of `tracer report`.
@@ -38,9 +38,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
     let frames = Frames::default();
-    let mut slowest = Slowest { keep: args.requests.into(), frames: frames.clone(), requests: Vec::new() };
+    let mut seen = Numbered { slowest: Slowest::new(args.requests.into()), frames: frames.clone() };
     let summary = {
-        let mut offline = Offline::new(&locals, metadata, &mut slowest, None);
+        let mut offline = Offline::new(&locals, metadata, &mut seen, None);
         offline.remember(frames);
         capture.replay(&mut offline)?;
         offline.summary()
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let page = html::report(&Report {
         title: files.join(", "),
         summary: &summary,
-        requests: &slowest.requests,
+        requests: seen.slowest.kept(),
         damage: capture.damage(),
     });
     write(&args.output, &page)?;
@@ -66,23 +66,15 @@ fn write(path: &Path, page: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The slowest answered requests, slowest first, with the numbers of their packets.
-struct Slowest {
-    keep: usize,
+/// Keeps the slowest requests with the numbers of their packets.
+struct Numbered {
+    slowest: Slowest<PacketNumbers>,
     frames: Frames,
-    requests: Vec<(Request, PacketNumbers)>,
 }
 
-impl Observer for Slowest {
+impl Observer for Numbered {
     fn request(&mut self, request: &Request) {
-        if request.marks.has(Marks::UNANSWERED) {
-            return;
-        }
-        let at = self.requests.partition_point(|(kept, _)| kept.total() >= request.total());
-        if at < self.keep {
-            self.requests.insert(at, (request.clone(), self.numbers(request)));
-            self.requests.truncate(self.keep);
-        }
+        self.slowest.see(request, || numbers(&self.frames, request));
     }
 
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
@@ -90,15 +82,13 @@ impl Observer for Slowest {
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
 }
 
-impl Slowest {
-    /// Times name packets: none is rarer than a nanosecond, and of two at the same time the first counts.
-    fn numbers(&self, request: &Request) -> PacketNumbers {
-        let messages = &request.messages;
-        let pair = |first, last| (self.frames.at(first), self.frames.at(last));
-        PacketNumbers {
-            request: pair(messages.request_first, messages.request_last),
-            response: pair(messages.response_first, messages.response_last),
-            calls: request.calls.iter().map(|call| pair(call.call.start, call.call.end)).collect(),
-        }
+/// Times name packets: none is rarer than a nanosecond, and of two at the same time the first counts.
+fn numbers(frames: &Frames, request: &Request) -> PacketNumbers {
+    let messages = &request.messages;
+    let pair = |first, last| (frames.at(first), frames.at(last));
+    PacketNumbers {
+        request: pair(messages.request_first, messages.request_last),
+        response: pair(messages.response_first, messages.response_last),
+        calls: request.calls.iter().map(|call| pair(call.call.start, call.call.end)).collect(),
     }
 }

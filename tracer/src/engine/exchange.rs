@@ -8,6 +8,7 @@ use super::{Engine, FlowEvent, Observer, Resolve};
 use crate::{
     flow::{Messages, Transport},
     proto::{
+        dns,
         http::Http,
         http1,
         metadata::{MetadataCall, Step, public_path},
@@ -22,8 +23,6 @@ use crate::{
 /// Flows whose retransmissions are followed; beyond it the oldest is forgotten, and what it retransmits until it is
 /// seen again is not counted.
 const RETRANSMIT_LIMIT: usize = 16_384;
-/// Port of DNS, over TCP too. GCP's metadata service answers there as well.
-const DNS_PORT: u16 = 53;
 
 impl<R: Resolve> Engine<R> {
     pub(super) fn flow(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
@@ -184,7 +183,8 @@ impl Retransmits {
 
 /// The kind of a client flow's call; `other` when the server is neither DNS (over TCP) nor metadata service.
 fn kind_of(record: &FlowRecord, other: CallKind) -> CallKind {
-    if record.remote_port == DNS_PORT {
+    // GCP's metadata service answers there as well.
+    if record.remote_port == dns::PORT {
         CallKind::Dns
     } else if record.role == role::CLIENT && record.flags & flow_flag::METADATA != 0 {
         CallKind::Metadata
@@ -206,20 +206,26 @@ fn opaque_or_http(record: &FlowRecord) -> What {
     if record.protocol == protocol::HTTP1 { What::Http(Http::Prefix(http(record))) } else { What::Opaque }
 }
 
-fn pending(record: &FlowRecord, closing: bool) -> Pending {
-    let mut messages = Messages::of(record);
+/// What is unusual about a request. One that is over without an answer ended at `now`.
+pub(super) fn mark(messages: &mut Messages, joined: bool, over: bool, now: u64) -> Marks {
     let mut marks = Marks::default();
-    if record.flags & flow_flag::JOINED != 0 && record.exchange == 1 {
+    if joined {
         marks.set(Marks::JOINED);
     }
-    if !messages.is_answered() && closing {
+    if over && !messages.is_answered() {
         marks.set(Marks::UNANSWERED);
-        messages.response_first = record.emitted;
-        messages.response_last = record.emitted;
+        (messages.response_first, messages.response_last) = (now, now);
     }
     if messages.is_answered() && messages.response_first < messages.request_last {
         marks.set(Marks::EARLY_RESPONSE);
     }
+    marks
+}
+
+fn pending(record: &FlowRecord, closing: bool) -> Pending {
+    let mut messages = Messages::of(record);
+    let joined = record.flags & flow_flag::JOINED != 0 && record.exchange == 1;
+    let marks = mark(&mut messages, joined, closing, record.emitted);
     Pending {
         messages,
         transport: Transport::of(record),

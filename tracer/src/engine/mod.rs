@@ -244,7 +244,7 @@ impl<R: Resolve> Engine<R> {
     }
 
     fn datagram(&mut self, record: &DatagramRecord) {
-        let client = record.remote_port == 53;
+        let client = record.remote_port == dns::PORT;
         let length = (record.payload_length as usize).min(record.payload.len());
         let Ok(message) = dns::Message::parse(record.payload.get(..length).unwrap_or_default()) else {
             self.oddities.malformed_dns += 1;

@@ -2,7 +2,7 @@
 
 use tracer_ebpf::record::role;
 
-use super::{Engine, Resolve};
+use super::{Engine, Resolve, exchange::mark};
 use crate::{
     flow::{Messages, Transport},
     proto::{
@@ -10,7 +10,7 @@ use crate::{
         stream::{Event, Exchange, Head, Outcome, Part, Protocol},
     },
     request::{
-        Call, CallKind, Marks, Thread, What,
+        Call, CallKind, Thread, What,
         pod::{Key, Pending},
         wait::Rest,
     },
@@ -114,18 +114,8 @@ struct Told {
 
 impl Told {
     fn pending(self, on: &On, now: u64) -> Pending {
-        let mut marks = Marks::default();
         let mut messages = self.messages;
-        if on.joined && self.number == 1 {
-            marks.set(Marks::JOINED);
-        }
-        if self.over && !messages.is_answered() {
-            marks.set(Marks::UNANSWERED);
-            (messages.response_first, messages.response_last) = (now, now);
-        }
-        if messages.is_answered() && messages.response_first < messages.request_last {
-            marks.set(Marks::EARLY_RESPONSE);
-        }
+        let marks = mark(&mut messages, on.joined && self.number == 1, self.over, now);
         Pending {
             messages,
             transport: on.transport,

@@ -17,8 +17,6 @@ use crate::proto::dns;
 /// What payload is written over with.
 pub(super) const MASK: u8 = b'x';
 
-const DNS_PORT: u16 = 53;
-
 /// Masks a packet in place, from its IP header on; it may be cut anywhere.
 ///
 /// `begins_message` is true when the packet's payload begins a message of its flow.
@@ -61,7 +59,7 @@ fn payload(packet: &[u8]) -> Payload {
     let (rest, content) = match &sliced.transport {
         Some(TransportSlice::Tcp(tcp)) => (Some(tcp.payload()), Content::Stream),
         Some(TransportSlice::Udp(udp)) => {
-            let dns = udp.source_port() == DNS_PORT || udp.destination_port() == DNS_PORT;
+            let dns = udp.source_port() == dns::PORT || udp.destination_port() == dns::PORT;
             (Some(udp.payload()), if dns { Content::Dns } else { Content::Other })
         }
         Some(TransportSlice::Icmpv4(icmp)) => (Some(icmp.payload()), Content::Other),

@@ -1,17 +1,15 @@
 //! Which protocol a flow speaks, from the first bytes of one side.
 
 use super::{
+    dns,
     http1::known_method,
     http1_stream::{METHOD_LIMIT, is_certain_request, is_certain_status},
+    http2::PREFACE,
     stream::Side,
 };
 
-/// The client's first bytes on an HTTP/2 connection (RFC 9113, section 3.4).
-pub const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// First bytes of a side after which [`opening`] needs no more.
 pub const OPENING_LIMIT: usize = 2048;
-/// DNS over TCP (RFC 7766) is told by its port only.
-const DNS_PORT: u16 = 53;
 /// Largest fragment of a TLS record with what old ciphers add (RFC 5246, section 6.2.3).
 const TLS_RECORD: u16 = (1 << 14) + 2048;
 
@@ -43,11 +41,11 @@ enum Guess {
 /// bytes are needed: never for [`OPENING_LIMIT`] bytes.
 #[must_use]
 pub fn opening(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
-    if port == DNS_PORT {
+    if port == dns::PORT {
         return Some(Spoken::Dns);
     }
     let (http1, http2) = match from {
-        Side::Client => (request(bytes), prefix(bytes, HTTP2_PREFACE)),
+        Side::Client => (request(bytes), prefix(bytes, PREFACE)),
         Side::Server => (status(bytes), Guess::No),
     };
     let guesses = [(http1, Spoken::Http1), (http2, Spoken::Http2), (hello(from, bytes), Spoken::Tls)];
@@ -65,7 +63,7 @@ pub fn joined(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
         Side::Client => is_certain_request(bytes),
         Side::Server => is_certain_status(bytes),
     };
-    if port == DNS_PORT {
+    if port == dns::PORT {
         Some(Spoken::Dns)
     } else if start {
         Some(Spoken::Http1)
@@ -91,7 +89,7 @@ fn request(bytes: &[u8]) -> Guess {
     if path && known_method(method).is_some() {
         return Guess::Yes;
     }
-    let other = bytes.len() >= OPENING_LIMIT || HTTP2_PREFACE.starts_with(method);
+    let other = bytes.len() >= OPENING_LIMIT || PREFACE.starts_with(method);
     if other { Guess::No } else { Guess::Open }
 }
 
@@ -156,7 +154,7 @@ mod tests {
             (b"POST http://host/ HTTP/1.1\r\n", Spoken::Http1),
             (b"CONNECT host:443 HTTP/1.1\r\n", Spoken::Http1),
             (b"M-SEARCH * HTTP/1.1\r\n", Spoken::Http1),
-            (HTTP2_PREFACE, Spoken::Http2),
+            (PREFACE, Spoken::Http2),
             (HELLO, Spoken::Tls),
             (b"OPTIONS * RTSP/1.0\r\n", Spoken::Unknown),
             (b"GET key\r\n", Spoken::Unknown),
@@ -175,13 +173,9 @@ mod tests {
 
     #[test]
     fn waits_while_several_are_possible() {
-        for whole in [
-            HTTP2_PREFACE,
-            HELLO.get(..6).unwrap(),
-            b"GET /",
-            b"PROPFIND /a HTTP/1.1\n",
-            b"PRINT /a HTTP/1.1\n",
-        ] {
+        for whole in
+            [PREFACE, HELLO.get(..6).unwrap(), b"GET /", b"PROPFIND /a HTTP/1.1\n", b"PRINT /a HTTP/1.1\n"]
+        {
             for length in 0..whole.len() {
                 assert_eq!(client(&whole[..length]), None, "{:?}", &whole[..length]);
             }

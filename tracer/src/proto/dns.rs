@@ -4,6 +4,8 @@ use super::lookup;
 
 pub use lookup::Lookup;
 
+/// The server's port, over UDP and TCP (RFC 1035, section 4.2).
+pub const PORT: u16 = 53;
 /// Longest name in text form that is kept (RFC 1035, section 2.3.4).
 pub const NAME_LIMIT: usize = 255;
 

@@ -13,8 +13,6 @@ use super::stream::Seen;
 
 /// Ports of either end that make a UDP datagram DNS, mDNS or LLMNR without looking at it.
 pub const UDP_PORTS: [u16; 3] = [53, 5353, 5355];
-/// Ports of either end that make a TCP flow DNS without looking at it.
-pub const TCP_PORTS: [u16; 2] = [53, 5353];
 
 /// Queries that are remembered, the newest ones: what comes to an older one is unsolicited.
 pub const QUERY_LIMIT: usize = 65_536;

@@ -25,8 +25,6 @@ use crate::{
     },
 };
 
-const DNS_PORT: u16 = 53;
-
 /// A datagram that comes again within this time was captured twice, at both ends of a node's own flow: resolvers
 /// wait a second before they ask again.
 const TWICE: u64 = 10_000_000;
@@ -60,7 +58,7 @@ impl Names {
         let destination = (packet.destination, udp.destination_port);
         let conversation = Conversation::datagrams(source.into(), destination.into());
         self.matched(conversation, seen, udp.payload, sink);
-        if udp.source_port != DNS_PORT && udp.destination_port != DNS_PORT {
+        if udp.source_port != dns::PORT && udp.destination_port != dns::PORT {
             return;
         }
         if self.is_twice(&(source, destination, udp.payload), seen.time) {

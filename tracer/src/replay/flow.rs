@@ -21,13 +21,15 @@ use crate::{
         tcp::{Analysis, Budget, Connection, Opening, Piece},
     },
     packet::Tcp,
-    proto::stream::{Event, Seen, Side},
+    proto::{
+        dns,
+        stream::{Event, Seen, Side},
+    },
     request::CallKind,
 };
 
 /// Frames with RST that are kept per connection.
 pub(super) const RESET_LIMIT: usize = 16;
-const DNS_PORT: u16 = 53;
 
 /// What a connection's first segment says.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +119,7 @@ impl Flow {
         for (side, end) in [Side::Client, Side::Server].into_iter().zip(&mut self.views) {
             let Some(end) = end else { continue };
             let direction = if side == from { Direction::Egress } else { Direction::Ingress };
-            let is_told = self.speaker.is_told() && !end.view.identity().metadata;
+            let is_told = end.is_told(&self.speaker);
             end.view.segment(tcp, direction, seen.time, &mut |record| pass(record, is_told, sink));
         }
         analysis
@@ -131,7 +133,7 @@ impl Flow {
         self.connection.finish(budget, &mut deliver);
         let time = self.connection.last().time;
         for end in self.views.iter_mut().flatten() {
-            let is_told = self.speaker.is_told() && !end.view.identity().metadata;
+            let is_told = end.is_told(&self.speaker);
             end.view.flush(time, &mut |record| pass(record, is_told, sink));
         }
         let [client, server] = [Side::Client, Side::Server].map(|side| self.connection.totals(side));
@@ -191,6 +193,12 @@ fn pass(record: Record<'_>, is_told: bool, sink: &mut impl Sink) {
 }
 
 impl End {
+    /// Whether the parser tells of this end's exchanges; of those with the metadata service the view does, which
+    /// reads their payload.
+    fn is_told(&self, speaker: &Speaker) -> bool {
+        speaker.is_told() && !self.view.identity().metadata
+    }
+
     fn of(start: &Start, side: Side, places: &Places) -> Option<Self> {
         let (local, peer) = match side {
             Side::Client => (start.client, start.server),
@@ -200,7 +208,7 @@ impl End {
         let metadata = side == Side::Client && places.metadata.contains(&peer.ip());
         let kind = if metadata {
             CallKind::Metadata
-        } else if peer.port() == DNS_PORT {
+        } else if peer.port() == dns::PORT {
             CallKind::Dns
         } else {
             CallKind::Upstream

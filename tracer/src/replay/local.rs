@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tracer_ebpf::segment::tcp_flag;
 
-use crate::packet::{Packet, Transport};
+use crate::{
+    packet::{Packet, Transport},
+    proto::dns,
+};
 
 /// Flows that the guess looks at.
 const FLOW_LIMIT: usize = 4096;
@@ -36,7 +39,7 @@ impl Guess {
                 }
                 (tcp.source_port, tcp.destination_port)
             }
-            Transport::Udp(udp) if udp.source_port == 53 || udp.destination_port == 53 => {
+            Transport::Udp(udp) if udp.source_port == dns::PORT || udp.destination_port == dns::PORT => {
                 (udp.source_port, udp.destination_port)
             }
             Transport::Udp(_) => return,
