@@ -85,3 +85,18 @@ fn a_lookup_is_known_by_its_name_and_its_time() {
     late.duration_ns += 2 * MS;
     assert_eq!(verdict(&[traced(1, late)], &logs).len(), 2);
 }
+
+#[test]
+fn a_call_may_start_after_its_line_says_but_not_outside_it() {
+    let logs = [upstream(1, 1000)];
+    let starting = |start_ns, duration_ns| {
+        let call = TracedCall { start_ns, duration_ns, ..call("upstream", "GET /a", 1000, "thread") };
+        verdict(&[traced(1, call)], &logs)
+    };
+    assert_eq!(starting(7_000_000, 10 * MS), [(Fate::Thread, 1)], "the backend waited for a core");
+    for (start, duration) in [(0_i64, 10 * MS), (7_000_000, 15 * MS)] {
+        let mut outside = starting(start, duration);
+        outside.sort_unstable();
+        assert_eq!(outside, [(Fate::Missing, 1), (Fate::Wrong, 1)], "{start} {duration}");
+    }
+}
