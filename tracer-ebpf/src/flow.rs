@@ -9,6 +9,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    frames::Frames,
     record::{FlowRecord, flow_flag, kind, protocol, role},
     segment::{Direction, Segment, tcp_flag},
 };
@@ -45,11 +46,17 @@ pub struct FlowState {
     pushed: u8,
     /// 1 once the host has filled in flow, addresses and cgroup.
     pub identified: u8,
-    reserved: [u8; 2],
+    /// 1 once userspace knows that the flow's frames come.
+    pub announced: u8,
+    reserved: u8,
     /// Process that sends on the flow; 0 until it first did. Another one is not the sender but who was
     /// interrupted when a delayed segment left.
     pub owner: u32,
     padding: u32,
+    /// Frames from the peer, once the flow [is framed](FlowState::is_framed).
+    pub(crate) ingress: Frames,
+    /// Frames from the pod.
+    pub(crate) egress: Frames,
 }
 
 /// What the host does with a segment, in the order of the fields.
@@ -152,12 +159,15 @@ impl FlowState {
         let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
         if fresh == 0 {
             plan.stalls = self.stalls(segment);
-            plan.emit_after = plan.stalls || self.ends(segment);
+            plan.emit_after = (plan.stalls || self.ends(segment)) && !self.is_framed();
             plan.again = segment.length != 0 && segment.direction == Direction::Ingress;
             return plan;
         }
         let turn = if plan.response { turn::RESPONSE } else { turn::REQUEST };
         plan.begins = self.turn != turn;
+        if self.is_framed() {
+            return plan;
+        }
         plan.emit_before = self.dirty == 1 && plan.begins && !plan.response;
         if plan.emit_before {
             self.record.flags |= flow_flag::FINAL;
@@ -240,7 +250,7 @@ impl FlowState {
     #[must_use]
     #[inline(always)]
     pub fn wants_prefix(&self, plan: &Plan) -> bool {
-        plan.begins && self.record.protocol != protocol::OPAQUE
+        plan.begins && self.record.protocol < protocol::OPAQUE
     }
 
     #[inline(always)]

@@ -11,6 +11,7 @@
 
 pub mod counter;
 pub mod flow;
+pub mod frames;
 mod prefix;
 pub mod record;
 pub mod segment;

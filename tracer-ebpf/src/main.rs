@@ -23,7 +23,7 @@ mod entry {
     };
     use tracer_ebpf::segment::Direction;
 
-    use crate::bpf::{packet, socket};
+    use crate::bpf::{packet, socket, stream};
 
     /// The packet passes, whatever we saw.
     const ALLOW: i32 = 1;
@@ -39,6 +39,20 @@ mod entry {
     #[cgroup_skb]
     fn tracer_egress(ctx: SkBuffContext) -> i32 {
         packet::observe(&ctx, Direction::Egress);
+        ALLOW
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
+    #[cgroup_skb]
+    fn tracer_walk_in(ctx: SkBuffContext) -> i32 {
+        stream::observe(&ctx, Direction::Ingress);
+        ALLOW
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
+    #[cgroup_skb]
+    fn tracer_walk_out(ctx: SkBuffContext) -> i32 {
+        stream::observe(&ctx, Direction::Egress);
         ALLOW
     }
 

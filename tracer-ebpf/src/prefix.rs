@@ -2,14 +2,18 @@
 
 use crate::{
     flow::{FlowState, Plan},
+    frames,
     record::{RESPONSE_PREFIX, flow_flag, protocol},
 };
+
+/// DNS over TCP (RFC 7766).
+const DNS_PORT: u16 = 53;
 
 impl FlowState {
     /// The host has read the prefix of the message that `plan` begins into the record; `first` are its first
     /// bytes.
     #[inline(always)]
-    pub fn understand(&mut self, plan: &Plan, first: [u8; 4]) {
+    pub fn understand(&mut self, plan: &Plan, first: [u8; 9]) {
         if self.record.protocol == protocol::UNKNOWN {
             self.learn(plan, first);
         } else if plan.response && is_interim(&self.record.response_prefix) {
@@ -18,21 +22,43 @@ impl FlowState {
     }
 
     /// What a flow speaks, from the first bytes of its first message. Those of a joined flow may be from the
-    /// middle of one: there only a start line tells, and whose it is tells the role too.
+    /// middle of one: there only a start line or a frame header tells, and whose it is tells the role too.
     #[inline(always)]
-    fn learn(&mut self, plan: &Plan, first: [u8; 4]) {
+    fn learn(&mut self, plan: &Plan, first: [u8; 9]) {
         let joined = self.record.flags & flow_flag::JOINED != 0;
-        if is_http1(first) {
+        let [a, b, c, d, ..] = first;
+        let start = [a, b, c, d];
+        if is_http1(start) {
             self.record.protocol = protocol::HTTP1;
-            if joined && plan.response != (&first == b"HTTP") {
+            if joined && plan.response != (&start == b"HTTP") {
                 self.reverse();
             }
             return;
         }
         self.record.request_prefix_length = 0;
         self.record.response_prefix_length = 0;
-        if !joined {
+        let framed = self.framed(plan, first, joined);
+        if framed != protocol::UNKNOWN {
+            self.begin_frames(framed, plan.response);
+        } else if !joined {
             self.record.protocol = protocol::OPAQUE;
+        }
+    }
+
+    /// The protocol with frames that a flow speaks. What the metadata service says is read as HTTP/1 only.
+    #[inline(always)]
+    fn framed(&self, plan: &Plan, first: [u8; 9], joined: bool) -> u8 {
+        let record = &self.record;
+        if record.flags & flow_flag::METADATA != 0 {
+            protocol::UNKNOWN
+        } else if record.remote_port == DNS_PORT || record.local_port == DNS_PORT {
+            protocol::DNS
+        } else if if joined { frames::is_headers(first) } else { frames::begins_http2(plan.response, first) } {
+            protocol::HTTP2
+        } else if if joined { frames::is_record(first) } else { frames::begins_tls(first) } {
+            protocol::TLS
+        } else {
+            protocol::UNKNOWN
         }
     }
 }

@@ -23,6 +23,10 @@ pub mod kind {
     pub const PACKET: u8 = 7;
     /// The pod resets the flow ([`super::FlowRecord`]); it may have been closed before.
     pub const RESET: u8 = 8;
+    /// The flow's exchanges stand in frames ([`super::FlowRecord`]): its bytes follow.
+    pub const FRAMED: u8 = 9;
+    /// Bytes of such a flow ([`super::StreamHead`]).
+    pub const STREAM: u8 = 10;
 }
 
 /// Who opened the connection.
@@ -63,6 +67,22 @@ pub mod protocol {
     pub const HTTP1: u8 = 1;
     /// Anything else: timed, never read.
     pub const OPAQUE: u8 = 2;
+    /// HTTP/2 with prior knowledge. From here on userspace reads the frames.
+    pub const HTTP2: u8 = 3;
+    /// TLS.
+    pub const TLS: u8 = 4;
+    /// DNS over TCP.
+    pub const DNS: u8 = 5;
+}
+
+/// Bits of [`StreamHead::flags`].
+pub mod stream_flag {
+    /// The sender ends its bytes after these.
+    pub const FIN: u8 = 0x01;
+    /// The sender resets the flow.
+    pub const RST: u8 = 0x04;
+    /// Bytes before these were lost on the way to userspace and will not come.
+    pub const LOST: u8 = 0x80;
 }
 
 /// Bytes of a request that cross the ring: enough for method and path.
@@ -242,6 +262,33 @@ impl fmt::Debug for PayloadRecord {
             .finish_non_exhaustive()
     }
 }
+
+/// Head of some bytes of a flow with frames; `length` bytes follow, padded to one of [`STREAM_SIZES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct StreamHead {
+    /// [`kind::STREAM`].
+    pub kind: u8,
+    /// [`crate::segment::Direction`] as a number.
+    pub direction: u8,
+    /// Bits of [`stream_flag`].
+    pub flags: u8,
+    /// Always zero.
+    pub reserved: u8,
+    /// Bytes before these that were seen and did not cross.
+    pub skipped: u32,
+    /// The flow.
+    pub flow: u64,
+    /// When the segment that ends with these bytes, or goes on after them, passed the hook.
+    pub time: u64,
+    /// TCP sequence number of the first of them.
+    pub sequence: u32,
+    /// Bytes that follow.
+    pub length: u32,
+}
+
+/// Room for bytes in a stream record: the kernel reserves the smallest that fits.
+pub const STREAM_SIZES: [usize; 3] = [128, 1024, 4096];
 
 /// Head of a captured packet; `captured` bytes of the packet from its IP header on follow, padded to one of
 /// [`PACKET_SIZES`].

@@ -7,7 +7,6 @@ use std::{
     io::{self, Write},
     net::IpAddr,
     rc::Rc,
-    sync::Arc,
 };
 
 use crate::{
@@ -20,8 +19,11 @@ use crate::{
         tcp::{Analysis, Flag},
     },
     pod::Pod,
-    proto::stream::{Event, Exchange, Seen},
-    replay::{DnsAnswer, FlowSummary, Handshake, Replay, Sink},
+    proto::{
+        speaker::Handshake,
+        stream::{Event, Exchange, Seen},
+    },
+    replay::{DnsAnswer, FlowSummary, Replay, Sink},
     request::totals::{Accounting, Summary},
     source::pcap::Raw,
 };
@@ -190,8 +192,7 @@ impl Sink for State<'_> {
     }
 
     fn tls(&mut self, on: &On, handshake: &Handshake) {
-        let Handshake { server_name, begun, ended, complete } = handshake;
-        self.engine.tls(on, server_name.as_ref().map(Arc::clone), *begun, *ended, *complete);
+        self.engine.tls(on, handshake);
     }
 
     fn exchange(&mut self, flow: u64, exchange: &Exchange) {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
-    btf_maps::{HashMap, PerCpuArray, RingBuf, SkStorage},
+    btf_maps::{HashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
     helpers::generated::bpf_sk_storage_get,
     macros::btf_map,
 };
@@ -23,6 +23,10 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::COUNT as usize }> = PerC
 /// The addresses of the metadata service (IPv4 mapped into IPv6).
 #[btf_map]
 pub(crate) static METADATA: HashMap<[u8; 16], u8, 64> = HashMap::new();
+
+/// The programs that walk over frames, by [`tracer_ebpf::segment::Direction`].
+#[btf_map]
+pub(crate) static WALKERS: ProgramArray<2> = ProgramArray::new();
 
 /// State per socket; the kernel frees it with the socket.
 #[btf_map]

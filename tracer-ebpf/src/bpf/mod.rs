@@ -5,4 +5,5 @@ pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod payload;
 pub(crate) mod socket;
+pub(crate) mod stream;
 pub(crate) mod task;

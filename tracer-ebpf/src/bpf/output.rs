@@ -9,9 +9,9 @@ use tracer_ebpf::{counter::Counter, flow::FlowState, record::FlowRecord};
 use super::map::{self, RECORDS};
 
 /// Emits the flow's record as `kind`. Kind and time are written into the ring's copy: the storage may be in
-/// use on another CPU.
+/// use on another CPU. Says whether the ring took it.
 #[inline(always)]
-pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) {
+pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) -> bool {
     state.emitting(kind);
     let slot = reserve::<FlowRecord>();
     if !slot.is_null() {
@@ -23,16 +23,24 @@ pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) {
             bpf_ringbuf_submit(slot.cast(), wake_flags(time));
         }
     }
-    state.emitted(kind, !slot.is_null());
+    let taken = !slot.is_null();
+    state.emitted(kind, taken);
+    taken
 }
 
 /// Room for a record, or null; counted as emitted, and as dropped when the ring has none.
 #[inline(always)]
 pub(crate) fn reserve<T>() -> *mut T {
+    reserve_with::<T, 0>()
+}
+
+/// The same, with room for `MORE` bytes after it.
+#[inline(always)]
+pub(crate) fn reserve_with<T, const MORE: usize>() -> *mut T {
     map::count(Counter::Emitted);
+    let size = size_of::<T>().wrapping_add(MORE) as u64;
     // SAFETY: the map's address and a constant size; callers check for null.
-    let slot =
-        unsafe { bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size_of::<T>() as u64, 0) };
+    let slot = unsafe { bpf_ringbuf_reserve((&raw const RECORDS).cast_mut().cast(), size, 0) };
     if slot.is_null() {
         map::count(Counter::DroppedRingFull);
     }

@@ -18,7 +18,7 @@ use tracer_ebpf::{
     segment::{Direction, Segment, tcp_flag},
 };
 
-use super::{map, output, payload, task};
+use super::{map, output, payload, stream, task};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -112,7 +112,7 @@ fn extension(ctx: &SkBuffContext) -> u16 {
 
 /// Whether the peer's segment brings the bytes that the socket waits for.
 #[inline(always)]
-fn fills_hole(socket: *mut bpf_sock, segment: &Segment) -> bool {
+pub(crate) fn fills_hole(socket: *mut bpf_sock, segment: &Segment) -> bool {
     // SAFETY: a full socket, not null; the result is checked for null and only read.
     unsafe {
         let tcp = bpf_tcp_sock(socket);
@@ -146,7 +146,8 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         return;
     };
     let plan = state.plan(&segment);
-    if plan.again && fills_hole(socket, &segment) {
+    let fills = plan.again && fills_hole(socket, &segment);
+    if fills {
         // SAFETY: the helper only reads the clock.
         segment.time = unsafe { bpf_ktime_get_boot_ns() };
         state.fill(&segment);
@@ -157,6 +158,9 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         follow(ctx, socket, state, &segment, &plan, payload);
     }
     payload::capture(ctx, direction, Some((state, &plan)));
+    if state.wants_frames(&segment, &plan, fills) {
+        stream::walk(ctx, socket, state, &segment, &plan, payload);
+    }
 }
 
 /// The part of a segment's life that moves the exchange.

@@ -37,7 +37,7 @@ pub(crate) struct Fresh {
 /// Copies `length` bytes, at least one and at most the power of two `N`, in the form that the verifiers of 5.10
 /// to 6.18 accept: they know the bounds of a masked value, and lose those of a compared one.
 #[inline(always)]
-fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u32) -> u32 {
+pub(crate) fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u32) -> u32 {
     if length == 0 {
         return 0;
     }
@@ -50,20 +50,20 @@ fn load<const N: usize>(ctx: &SkBuffContext, offset: u32, to: *mut u8, length: u
     if result == 0 { length } else { 0 }
 }
 
-/// Reads the first bytes of a message, and learns from the flow's first one whether it speaks HTTP/1.
+/// Reads the first bytes of a message, and learns from the flow's first one what it speaks.
 #[inline(always)]
 pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, fresh: &Fresh) {
     let record = &mut state.record;
     let first = if plan.response {
         let to = record.response_prefix.as_mut_ptr();
         record.response_prefix_length = load::<RESPONSE_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
-        let [a, b, c, d, ..] = record.response_prefix;
-        [a, b, c, d]
+        let [a, b, c, d, e, f, g, h, i, ..] = record.response_prefix;
+        [a, b, c, d, e, f, g, h, i]
     } else {
         let to = record.request_prefix.as_mut_ptr();
         record.request_prefix_length = load::<REQUEST_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
-        let [a, b, c, d, ..] = record.request_prefix;
-        [a, b, c, d]
+        let [a, b, c, d, e, f, g, h, i, ..] = record.request_prefix;
+        [a, b, c, d, e, f, g, h, i]
     };
     state.understand(plan, first);
 }

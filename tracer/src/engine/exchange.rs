@@ -33,9 +33,14 @@ impl<R: Resolve> Engine<R> {
         match record.kind {
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
+            kind::FRAMED => self.framed(record),
             kind::RESET => self.event(record, FlowEvent::Reset { by_pod: true }, observer),
             _ => {
-                self.exchange(record, true);
+                if record.protocol > protocol::OPAQUE {
+                    self.close_stream(record);
+                } else {
+                    self.exchange(record, true);
+                }
                 self.closed(record, observer);
             }
         }
@@ -182,7 +187,7 @@ impl Retransmits {
 }
 
 /// The kind of a client flow's call; `other` when the server is neither DNS (over TCP) nor metadata service.
-fn kind_of(record: &FlowRecord, other: CallKind) -> CallKind {
+pub(super) fn kind_of(record: &FlowRecord, other: CallKind) -> CallKind {
     // GCP's metadata service answers there as well.
     if record.remote_port == dns::PORT {
         CallKind::Dns

@@ -4,6 +4,7 @@
 mod exchange;
 mod metadata;
 mod pod;
+mod streams;
 mod told;
 
 use std::sync::Arc;
@@ -97,12 +98,14 @@ pub struct Oddities {
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+    /// Records with bytes of flows that are not read (any more).
+    pub unread: u64,
 }
 
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 6] {
+    pub fn named(&self) -> [(&'static str, u64); 7] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -110,6 +113,7 @@ impl Oddities {
             ("unsolicited", self.unsolicited),
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
+            ("unread", self.unread),
         ]
     }
 }
@@ -122,6 +126,7 @@ pub struct Engine<R> {
     by_uid: FxHashMap<String, usize>,
     metadata: metadata::Conversations,
     retransmits: exchange::Retransmits,
+    streams: streams::Streams,
     clock: WallClock,
     period: Period,
     oddities: Oddities,
@@ -137,6 +142,7 @@ impl<R: Resolve> Engine<R> {
             by_uid: FxHashMap::default(),
             metadata: metadata::Conversations::default(),
             retransmits: exchange::Retransmits::default(),
+            streams: streams::Streams::default(),
             clock,
             period,
             oddities: Oddities::default(),
@@ -149,6 +155,7 @@ impl<R: Resolve> Engine<R> {
             Record::Flow(record) => self.flow(record, observer),
             Record::Datagram(record) => self.datagram(record),
             Record::Payload(record) => self.metadata.ingest(record),
+            Record::Stream(head, bytes) => self.stream(head, bytes),
         }
     }
 
@@ -196,7 +203,7 @@ impl<R: Resolve> Engine<R> {
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
-        let mut all = self.oddities;
+        let mut all = Oddities { unread: self.streams.unread, ..self.oddities };
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;

@@ -7,6 +7,7 @@ use crate::{
     flow::{Messages, Transport},
     proto::{
         http::Http,
+        speaker::Handshake,
         stream::{Event, Exchange, Head, Outcome, Part, Protocol},
     },
     request::{
@@ -77,14 +78,8 @@ impl<R: Resolve> Engine<R> {
     }
 
     /// Takes a TLS handshake of a client: a part of the connection set-up.
-    pub fn tls(
-        &mut self,
-        on: &On,
-        server_name: Option<std::sync::Arc<str>>,
-        begun: u64,
-        ended: u64,
-        complete: bool,
-    ) {
+    pub fn tls(&mut self, on: &On, handshake: &Handshake) {
+        let Handshake { begun, ended, complete, .. } = *handshake;
         let kind = if on.kind == CallKind::Metadata { CallKind::Metadata } else { CallKind::Connect };
         let Some(pod) = self.pod(on.cgroup) else { return };
         let key = Key { first: begun, flow: on.flow, number: 0 };
@@ -97,7 +92,7 @@ impl<R: Resolve> Engine<R> {
             local: on.transport.local,
             peer: on.transport.peer,
             thread: Thread::default(),
-            what: What::Tls { server_name },
+            what: What::Tls { server_name: handshake.server_name.clone() },
             answered: complete,
         };
         pod.tracker.call(key, call, false, ended, 0);

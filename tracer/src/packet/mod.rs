@@ -42,7 +42,7 @@ pub enum Transport<'a> {
 }
 
 /// A TCP segment (RFC 9293, section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tcp<'a> {
     /// Source port.
     pub source_port: u16,

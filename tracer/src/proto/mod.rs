@@ -11,6 +11,7 @@ pub mod http1_stream;
 pub mod http2;
 pub mod lookup;
 pub mod metadata;
+pub mod speaker;
 pub mod stream;
 pub mod tls;
 pub mod turns;

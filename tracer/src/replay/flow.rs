@@ -8,9 +8,8 @@ use tracer_ebpf::{
 };
 
 use super::{
-    FlowSummary, Handshake, Places, Sink,
+    FlowSummary, Places, Sink,
     datagram::Names,
-    speaker::{Speaker, Told},
     view::{Identity, View},
 };
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     packet::Tcp,
     proto::{
         dns,
+        speaker::{Handshake, Speaker, Told},
         stream::{Event, Seen, Side},
     },
     request::CallKind,
@@ -167,7 +167,7 @@ fn deliver(
             if let Event::Ended(exchange) = &event {
                 sink.exchange(start.number, exchange);
             }
-            for end in views.iter().flatten().filter(|end| !is_opaque && !end.view.identity().metadata) {
+            for end in views.iter().flatten().filter(|end| end.takes(is_opaque)) {
                 sink.told(&end.on, &event, seen.time);
             }
         }
@@ -197,6 +197,12 @@ impl End {
     /// reads their payload.
     fn is_told(&self, speaker: &Speaker) -> bool {
         speaker.is_told() && !self.view.identity().metadata
+    }
+
+    /// Whether an exchange that the parser tells of is this end's: the view keeps turns of an unknown protocol
+    /// to itself, unless it took it for one with frames.
+    fn takes(&self, is_opaque: bool) -> bool {
+        !self.view.identity().metadata && (!is_opaque || self.view.is_framed())
     }
 
     fn of(start: &Start, side: Side, places: &Places) -> Option<Self> {

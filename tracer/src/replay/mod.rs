@@ -6,7 +6,6 @@
 mod datagram;
 mod flow;
 mod local;
-mod speaker;
 mod table;
 mod view;
 
@@ -27,7 +26,10 @@ use crate::{
         tcp::{Analysis, Budget, Flag, Opening},
     },
     packet::{Decoder, Packet, Tcp, Transport},
-    proto::stream::{Event, Exchange, Seen, Side},
+    proto::{
+        speaker::Handshake,
+        stream::{Event, Exchange, Seen, Side},
+    },
     request::totals::UNCAPTURED,
 };
 
@@ -72,19 +74,6 @@ pub struct FlowSummary {
     pub resets: Vec<u64>,
     /// What the client asked for in the TLS handshake.
     pub server_name: Option<Arc<str>>,
-}
-
-/// A TLS handshake.
-#[derive(Clone, Debug)]
-pub struct Handshake {
-    /// What the client asked for.
-    pub server_name: Option<Arc<str>>,
-    /// First byte of the client's hello.
-    pub begun: u64,
-    /// Its end, as far as that shows.
-    pub ended: u64,
-    /// Whether it succeeded.
-    pub complete: bool,
 }
 
 /// Gets what a capture holds.

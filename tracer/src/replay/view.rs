@@ -48,6 +48,11 @@ impl View {
         &self.identity
     }
 
+    /// Whether the hooks would leave the flow's exchanges to who reads its frames.
+    pub(super) fn is_framed(&self) -> bool {
+        self.state.is_framed()
+    }
+
     /// One of [`role`].
     pub(super) fn role(&self) -> u8 {
         self.state.record.role
@@ -182,8 +187,8 @@ impl View {
             *to = *from;
         }
         *length = u8::try_from(copied).unwrap_or(u8::MAX);
-        let [a, b, c, d] = [0, 1, 2, 3].map(|at| to.get(at).copied().unwrap_or_default());
-        self.state.understand(plan, [a, b, c, d]);
+        let first = std::array::from_fn(|at| to.get(at).copied().unwrap_or_default());
+        self.state.understand(plan, first);
     }
 
     fn metadata(&self, direction: Direction, plan: &Plan, fresh: &[u8], emit: &mut dyn FnMut(Record<'_>)) {

@@ -161,6 +161,13 @@ impl Reassembly {
         self.release(sink);
     }
 
+    /// Gives up every hole.
+    pub(super) fn skip_all<D: FnMut(Piece<'_>)>(&mut self, sink: &mut Sink<'_, D>) {
+        while let Some((hole, seen)) = self.hole() {
+            self.skip(hole, seen, sink);
+        }
+    }
+
     /// Puts a segment's bytes, the first of which is `first` in the stream, to their places.
     fn place<D: FnMut(Piece<'_>)>(&mut self, first: i64, tcp: &Tcp<'_>, seen: Seen, sink: &mut Sink<'_, D>) {
         let end = first + i64::from(tcp.length);

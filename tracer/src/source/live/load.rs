@@ -4,7 +4,7 @@ use std::{io, net::IpAddr};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    maps::{HashMap, MapData, PerCpuArray, RingBuf},
+    maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupSkb, Program, ProgramError, SockOps},
 };
 
@@ -13,6 +13,9 @@ use crate::flow::address_bytes;
 
 /// The object that the build script made of `tracer-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-bpf"));
+
+/// The programs that the hooks jump to, by [`tracer_ebpf::segment::Direction`].
+const WALKERS: [&str; 2] = ["tracer_walk_in", "tracer_walk_out"];
 
 /// Loads maps and programs, with the best way to learn threads that the kernel takes.
 pub(super) fn load(options: &Options) -> Result<(Ebpf, ThreadSource), Error> {
@@ -45,7 +48,7 @@ fn load_with(options: &Options, source: ThreadSource) -> Result<Ebpf, Error> {
         loader.map_max_entries("PACKETS", options.packet_ring_bytes);
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| load_error(&error))?;
-    for name in ["tracer_ingress", "tracer_egress"] {
+    for name in ["tracer_ingress", "tracer_egress", WALKERS[0], WALKERS[1]] {
         program::<CgroupSkb>(&mut ebpf, name)?.load().map_err(|error| program_error(name, &error))?;
     }
     let name = "tracer_sockops";
@@ -67,6 +70,20 @@ where
 pub(super) fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, Error> {
     let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
     RingBuf::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
+}
+
+/// Lets the hooks jump to the programs that walk over frames. The kernel empties the table when nobody holds it.
+pub(super) fn walkers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Error> {
+    let name = "WALKERS";
+    let fail = |error: aya::maps::MapError| Error::Map(name, error.to_string());
+    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
+    let mut walkers = ProgramArray::try_from(map).map_err(fail)?;
+    for (index, walker) in (0..).zip(WALKERS) {
+        let program: &mut CgroupSkb = program(ebpf, walker)?;
+        let program = program.fd().map_err(|error| program_error(walker, &error))?;
+        walkers.set(index, program, 0).map_err(fail)?;
+    }
+    Ok(walkers)
 }
 
 /// The kernel side's counters.

@@ -17,7 +17,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, SockOps},
 };
 use tracer_ebpf::counter::Counter;
@@ -84,6 +84,8 @@ pub struct LiveSource {
     records: RingBuf<MapData>,
     packets: Option<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
+    /// Held, not read: without it the hooks jump nowhere.
+    _walkers: ProgramArray<MapData>,
     thread_source: ThreadSource,
 }
 
@@ -99,10 +101,11 @@ impl LiveSource {
         let records = load::ring(&mut ebpf, "RECORDS")?;
         let packets = if options.snap_length == 0 { None } else { Some(load::ring(&mut ebpf, "PACKETS")?) };
         let counters = load::counters(&mut ebpf)?;
+        let walkers = load::walkers(&mut ebpf)?;
         for (path, cgroup) in &cgroups {
             attach(&mut ebpf, path, cgroup)?;
         }
-        Ok(Self { ebpf, records, packets, counters, thread_source })
+        Ok(Self { ebpf, records, packets, counters, _walkers: walkers, thread_source })
     }
 
     /// How threads are learned on this kernel.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Handshake;
 use crate::{
     flow::tcp::Piece,
     proto::{
@@ -19,8 +18,21 @@ use crate::{
 /// Pieces of a connection joined in the middle after which it counts as unknown.
 const JOINED_LIMIT: usize = 8;
 
+/// A TLS handshake.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// What the client asked for.
+    pub server_name: Option<Arc<str>>,
+    /// First byte of the client's hello.
+    pub begun: u64,
+    /// Its end, as far as that shows.
+    pub ended: u64,
+    /// Whether it succeeded.
+    pub complete: bool,
+}
+
 /// What a reader tells.
-pub(super) enum Told<'a> {
+pub(crate) enum Told<'a> {
     /// Of an exchange; `true` for turns of an unknown protocol.
     Event(Event, bool),
     /// The end of a TLS handshake.
@@ -30,7 +42,7 @@ pub(super) enum Told<'a> {
 }
 
 /// The reader of one connection.
-pub(super) struct Speaker {
+pub(crate) struct Speaker {
     reader: Reader,
     /// The newest HTTP/1 request: an upgrade makes it HTTP/2's first stream.
     newest: Option<(Part, Head)>,
@@ -54,7 +66,7 @@ struct Opening {
 }
 
 impl Speaker {
-    pub(super) fn new(joined: bool, port: u16) -> Self {
+    pub(crate) fn new(joined: bool, port: u16) -> Self {
         Self {
             reader: Reader::Opening(Opening { joined, port, held: Vec::new() }),
             newest: None,
@@ -62,12 +74,19 @@ impl Speaker {
         }
     }
 
+    /// Of a flow of which the hooks say what it speaks.
+    pub(crate) fn of(spoken: Spoken, joined: bool) -> Self {
+        let mut speaker = Self::new(joined, 0);
+        speaker.decided(spoken, &mut |_| {});
+        speaker
+    }
+
     /// Whether a parser tells of the exchanges: those of an unknown protocol are the views'.
-    pub(super) fn is_told(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_))
     }
 
-    pub(super) fn server_name(&self) -> Option<Arc<str>> {
+    pub(crate) fn server_name(&self) -> Option<Arc<str>> {
         match &self.reader {
             Reader::Tls(tls) => tls.handshake().server_name.clone(),
             _ => None,
@@ -75,7 +94,7 @@ impl Speaker {
     }
 
     /// Takes what follows of a side.
-    pub(super) fn piece(&mut self, side: Side, piece: Piece<'_>, tell: &mut dyn FnMut(Told<'_>)) {
+    pub(crate) fn piece(&mut self, side: Side, piece: Piece<'_>, tell: &mut dyn FnMut(Told<'_>)) {
         match piece {
             Piece::Bytes(bytes, seen) => self.bytes(side, seen, bytes, tell),
             Piece::Gap(length, seen) => {
