@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
-use tracer_lab::role::{backend, broken, bulk, client, dns_relay, elastic, load, metadata};
+use tracer_lab::role::{backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata};
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -34,6 +34,10 @@ enum Command {
     BulkServer(bulk::Server),
     /// One request with a long body, or for one
     BulkClient(bulk::Client),
+    /// A gRPC service that answers as it is asked to
+    GrpcServer(grpc::Server),
+    /// Many gRPC calls at once on one connection
+    GrpcClient(grpc::Client),
     /// Plain requests at a given rate
     Load(load::Load),
     /// Removes what killed labs left
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         Command::Broken(role) => role.run(),
         Command::BulkServer(role) => role.run(),
         Command::BulkClient(role) => role.run(),
+        Command::GrpcServer(role) => role.run(),
+        Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();

@@ -26,8 +26,8 @@ impl Tcpdump {
             "eth0",
             "-U",
             "--immediate-mode",
-            // In immediate mode, the usual two megabytes are a few dozen packets, each with room for the largest.
-            "--buffer-size=32768",
+            // In immediate mode, the usual two megabytes are eight packets, each with room for the largest.
+            "--buffer-size=262144",
             "--time-stamp-precision=nano",
             "-Z",
             "root",

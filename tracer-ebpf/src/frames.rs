@@ -94,6 +94,9 @@ pub struct Frames {
     /// Bytes before a hole that no run told of, and the sequence number after them.
     before: u32,
     before_end: u32,
+    /// Sequence numbers after the newest segment whose walk has begun, and after the newest one whose walk is over.
+    claimed: u32,
+    walked: u32,
     have: u8,
     /// One of [`mode`].
     mode: u8,
@@ -163,9 +166,46 @@ impl Frames {
             self.skip = self.skip.wrapping_sub(length);
             return;
         }
+        self.lose_place();
+    }
+
+    #[inline(always)]
+    fn lose_place(&mut self) {
         self.mode = mode::RAW;
         self.raw = RAW_LIMIT;
-        (self.copy, self.skip, self.have) = (0, 0, 0);
+        self.disorder = 1;
+        (self.copy, self.skip, self.have, self.unsaid) = (0, 0, 0, 0);
+    }
+
+    /// Whether the segment before is still being walked: segments of one flow can reach two CPUs at once.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_busy(&self) -> bool {
+        reload(&self.claimed) != reload(&self.walked)
+    }
+
+    /// Takes a copy for the walk over a segment; nobody may write to this one but [`Frames::close`].
+    #[inline(always)]
+    pub fn open(&mut self, segment: &Segment) -> Self {
+        let mut copy = *self;
+        if self.is_busy() && copy.mode == mode::WALK {
+            copy.lose_place();
+        }
+        copy.claimed = segment.sequence.wrapping_add(segment.length);
+        store(&mut self.claimed, copy.claimed);
+        copy
+    }
+
+    /// The walk with a copy is over: what follows goes on from there, unless a walk has begun meanwhile, which
+    /// did not know its place.
+    #[inline(always)]
+    pub fn close(&mut self, copy: &Self) {
+        if reload(&self.claimed) == copy.claimed {
+            *self = *copy;
+            store(&mut self.walked, copy.claimed);
+        } else if copy.lost == 1 {
+            self.lost = 1;
+        }
     }
 
     /// Whether the segment is walked.
@@ -483,8 +523,7 @@ fn is_header(protocol: u8, at: u32, bytes: &impl Bytes) -> bool {
     if protocol == protocol::TLS {
         return bytes.byte(at.wrapping_add(4)).is_some_and(|low| is_tls(word, low));
     }
-    protocol == protocol::HTTP2
-        && bytes.word(at.wrapping_add(5)).is_some_and(|stream| is_http2(word, stream))
+    protocol == protocol::HTTP2 && bytes.word(at.wrapping_add(5)).is_some_and(|stream| is_http2(word, stream))
 }
 
 #[inline(always)]

@@ -1,0 +1,260 @@
+extern crate std;
+
+use std::{vec, vec::Vec};
+
+use super::*;
+
+/// Where payload begins in the packets here.
+const OFFSET: u32 = 40;
+const FIRST: u32 = u32::MAX - 10_000;
+
+struct Packet<'a>(&'a [u8]);
+
+impl Bytes for Packet<'_> {
+    fn byte(&self, at: u32) -> Option<u8> {
+        self.0.get((at - OFFSET) as usize).copied()
+    }
+
+    fn word(&self, at: u32) -> Option<u32> {
+        let start = (at - OFFSET) as usize;
+        self.0.get(start..start + 4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+}
+
+/// A receiver's end: segments in, runs out, all places counted from the first byte of the stream.
+struct Host {
+    frames: Frames,
+    protocol: u8,
+    stream: Vec<u8>,
+    /// Bytes up to the newest, up to the first hole, and which the receiver has.
+    next: usize,
+    whole: usize,
+    has: Vec<bool>,
+    runs: Vec<Run>,
+}
+
+impl Host {
+    fn new(protocol: u8, stream: Vec<u8>) -> Self {
+        let mut frames = Frames::zeroed();
+        frames.start(protocol, false);
+        let has = vec![false; stream.len()];
+        Self { frames, protocol, stream, next: 0, whole: 0, has, runs: Vec::new() }
+    }
+
+    /// The segment `from..until` arrives.
+    fn segment(&mut self, from: usize, until: usize) {
+        let in_order = self.whole == from;
+        let fresh = until.saturating_sub(self.next);
+        let fills = fresh == 0 && self.has[from..until].contains(&false);
+        if fresh == 0 && !fills {
+            return;
+        }
+        self.next = self.next.max(until);
+        self.has[from..until].fill(true);
+        self.whole += self.has[self.whole..].iter().take_while(|has| **has).count();
+        let segment = Segment {
+            time: 1,
+            sequence: FIRST.wrapping_add(from as u32),
+            acknowledgment: 0,
+            length: (until - from) as u32,
+            window: 1,
+            flags: 0,
+            direction: Direction::Ingress,
+        };
+        self.frames.begin(&segment, fresh as u32, OFFSET, in_order);
+        let payload = self.stream[from..until].to_vec();
+        for _ in 0..33 {
+            if let Some(run) = self.frames.run(self.protocol, &Packet(&payload)) {
+                let place = run.sequence.wrapping_sub(FIRST) as usize;
+                assert!(run.length <= RUN_LIMIT && run.skipped as usize <= place);
+                assert!(run.length == 0 || (run.offset - OFFSET) as usize + from == place, "{run:?}");
+                self.runs.push(run);
+            }
+            if self.frames.is_done() {
+                return;
+            }
+        }
+        self.frames.give_up();
+    }
+
+    /// For each byte: 2 when it crossed, 1 when it was told of, 0 when nothing was said.
+    fn said(&self) -> Vec<u8> {
+        let mut said = vec![0; self.stream.len()];
+        for run in &self.runs {
+            let place = run.sequence.wrapping_sub(FIRST) as usize;
+            for byte in &mut said[place - run.skipped as usize..place] {
+                *byte = 1.max(*byte);
+            }
+            said[place..place + run.length as usize].fill(2);
+        }
+        said
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit) as usize
+    }
+}
+
+/// Frames or records, and for each byte whether it must cross.
+fn stream(random: &mut Random, protocol: u8) -> (Vec<u8>, Vec<bool>) {
+    let (mut bytes, mut crosses) = (Vec::new(), Vec::new());
+    for _ in 0..2 + random.below(20) {
+        let length = match random.below(4) {
+            0 => random.below(16_384),
+            1 => random.below(4_000),
+            _ => random.below(100),
+        };
+        let long = random.below(2) == 0;
+        let head = match protocol {
+            protocol::HTTP2 => {
+                let [_, a, b, c] = (length as u32).to_be_bytes();
+                vec![a, b, c, if long { 0 } else { 9 }, 4, 0, 0, 0, 1]
+            }
+            protocol::TLS => {
+                let [a, b] = (length as u16).to_be_bytes();
+                vec![if long { 23 } else { 22 }, 3, 3, a, b]
+            }
+            _ => (length as u16).to_be_bytes().to_vec(),
+        };
+        crosses.extend(vec![true; head.len()]);
+        bytes.extend(head);
+        let copied = length <= COPIED as usize || !long || protocol == protocol::DNS;
+        crosses.extend(vec![copied; length]);
+        // What lies in frames looks like no header.
+        bytes.extend(vec![0xee; length]);
+    }
+    (bytes, crosses)
+}
+
+/// Cuts anywhere, header bytes included.
+fn cuts(random: &mut Random, length: usize) -> Vec<(usize, usize)> {
+    let (mut from, mut all) = (0, Vec::new());
+    let limit = [3, 60, 1_500, 30_000][random.below(4)];
+    while from < length {
+        let until = (from + 1 + random.below(limit)).min(length);
+        all.push((from, until));
+        from = until;
+    }
+    all
+}
+
+#[test]
+fn wherever_segments_end_the_same_bytes_cross() {
+    let mut random = Random(7);
+    for round in 0..300 {
+        let protocol = [protocol::HTTP2, protocol::TLS, protocol::DNS][round % 3];
+        let (bytes, crosses) = stream(&mut random, protocol);
+        let mut host = Host::new(protocol, bytes);
+        for (from, until) in cuts(&mut random, crosses.len()) {
+            host.segment(from, until);
+        }
+        let said = host.said();
+        for (at, crosses) in crosses.iter().enumerate() {
+            assert_eq!(said[at] == 2, *crosses, "byte {at} of round {round}");
+        }
+        // Each frame's end was told of, the last one's too.
+        assert!(!said.contains(&0), "round {round}");
+        assert!(host.runs.iter().all(|run| run.flags == 0));
+    }
+}
+
+#[test]
+fn whatever_comes_late_or_twice_nothing_that_must_cross_is_missing() {
+    let mut random = Random(11);
+    for round in 0..300 {
+        let protocol = [protocol::HTTP2, protocol::TLS][round % 2];
+        let (bytes, crosses) = stream(&mut random, protocol);
+        let mut host = Host::new(protocol, bytes);
+        let mut segments = cuts(&mut random, crosses.len());
+        for at in 1..segments.len() {
+            if random.below(10) == 0 {
+                segments.swap(at - 1, at);
+            }
+        }
+        for (from, until) in segments {
+            host.segment(from, until);
+            if random.below(10) == 0 {
+                host.segment(from, until);
+            }
+        }
+        let lost = host.runs.iter().any(|run| run.flags & stream_flag::LOST != 0);
+        let said = host.said();
+        let missing = crosses.iter().zip(&said).filter(|(crosses, said)| **crosses && **said < 2).count();
+        assert!(missing == 0 || lost, "{missing} bytes of round {round}");
+    }
+}
+
+#[test]
+fn a_hole_in_skipped_bytes_does_not_lose_the_place() {
+    let mut bytes = vec![0, 0x20, 0, 0, 0, 0, 0, 0, 1];
+    bytes.extend(vec![0xee; 0x2000]);
+    bytes.extend([0, 0, 0, 4, 1, 0, 0, 0, 0]);
+    let end = bytes.len();
+    let mut host = Host::new(protocol::HTTP2, bytes);
+    host.segment(0, 1000);
+    host.segment(2000, end);
+    let crossed: u32 = host.runs.iter().map(|run| run.length).sum();
+    assert_eq!(crossed, 18, "the two headers");
+    assert_eq!(host.said()[1000..2000], [0; 1000]);
+    host.segment(1000, 2000);
+    assert!(!host.said().contains(&0), "told of when the hole is filled");
+}
+
+#[test]
+fn a_joined_flow_is_silent_until_a_segment_begins_with_a_frame() {
+    let mut bytes = vec![0xee; 100];
+    bytes.extend([0, 0, 2, 1, 4, 0, 0, 0, 5, 0x88, 0x89]);
+    bytes.extend([0, 0, 0, 0, 1, 0, 0, 0, 5]);
+    let mut host = Host::new(protocol::HTTP2, bytes);
+    host.frames.join();
+    host.segment(0, 60);
+    host.segment(60, 100);
+    assert!(host.runs.is_empty());
+    host.segment(100, 120);
+    assert_eq!(host.runs.len(), 1);
+    assert_eq!((host.runs[0].length, host.runs[0].flags), (20, stream_flag::LOST));
+}
+
+#[test]
+fn raw_bytes_have_a_limit() {
+    let length = 3 * RAW_LIMIT as usize;
+    let mut bytes = vec![0xee; length];
+    bytes[..9].copy_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    let mut host = Host::new(protocol::HTTP2, bytes);
+    host.segment(0, 9);
+    for from in (20..length - 40_000).step_by(40_000) {
+        host.segment(from, from + 40_000);
+    }
+    let crossed: u32 = host.runs.iter().map(|run| run.length).sum();
+    assert_eq!(crossed, 9 + RAW_LIMIT);
+    assert_eq!(host.frames.mode, mode::SEEK);
+}
+
+#[test]
+fn first_bytes_tell_the_protocol() {
+    assert!(begins_http2(false, *b"PRI * HTT") && !begins_http2(true, *b"PRI * HTT"));
+    assert!(
+        begins_http2(true, [0, 0, 12, 4, 0, 0, 0, 0, 0]) && begins_http2(true, [0, 0, 0, 4, 0, 0, 0, 0, 0])
+    );
+    for other in [[0, 0, 13, 4, 0, 0, 0, 0, 0], [0, 0, 12, 4, 1, 0, 0, 0, 0], [0; 9], *b"HTTP/1.1 "] {
+        assert!(!begins_http2(true, other), "{other:?}");
+    }
+    assert!(begins_tls([22, 3, 1, 2, 0, 1, 0, 1, 0xfc]));
+    for other in [[22, 3, 5, 2, 0, 1, 0, 1, 0xfc], [23, 3, 1, 2, 0, 1, 0, 1, 0xfc], [0; 9], *b"GET / HTT"] {
+        assert!(!begins_tls(other), "{other:?}");
+    }
+    assert!(is_headers([0, 0, 20, 1, 4, 0, 0, 0, 7]) && is_headers([0, 1, 20, 1, 0x25, 0, 0, 1, 7]));
+    for other in
+        [[0, 0, 20, 1, 4, 0, 0, 0, 8], [0, 0, 20, 1, 0, 0, 0, 0, 7], [0, 0, 20, 0, 0, 0, 0, 0, 7], [0; 9]]
+    {
+        assert!(!is_headers(other), "{other:?}");
+    }
+    assert!(is_record([23, 3, 3, 0, 30, 1, 2, 3, 4]) && !is_record([24, 3, 3, 0, 30, 1, 2, 3, 4]));
+}

@@ -53,7 +53,8 @@ impl FlowState {
             protocol::UNKNOWN
         } else if record.remote_port == DNS_PORT || record.local_port == DNS_PORT {
             protocol::DNS
-        } else if if joined { frames::is_headers(first) } else { frames::begins_http2(plan.response, first) } {
+        } else if if joined { frames::is_headers(first) } else { frames::begins_http2(plan.response, first) }
+        {
             protocol::HTTP2
         } else if if joined { frames::is_record(first) } else { frames::begins_tls(first) } {
             protocol::TLS

@@ -26,6 +26,7 @@ fn traced(n: u64, call: TracedCall) -> TracedRequest {
         method: Some("GET".to_owned()),
         path: Some(format!("/v1/items/{n}")),
         status: Some(200),
+        grpc_status: None,
         local: String::new(),
         peer: String::new(),
         total_ns: 21 * MS,

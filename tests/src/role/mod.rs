@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod client;
 pub mod dns_relay;
 pub mod elastic;
+pub mod grpc;
 pub mod load;
 pub mod metadata;
 mod paused;

@@ -164,6 +164,9 @@ pub struct TracedRequest {
     pub path: Option<String>,
     /// The status answered, if it was answered.
     pub status: Option<u16>,
+    /// The gRPC status, if it was a gRPC call.
+    #[serde(default)]
+    pub grpc_status: Option<u16>,
     /// The pod's side.
     pub local: String,
     /// The client's side.

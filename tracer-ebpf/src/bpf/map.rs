@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::generated::bpf_sk_storage_get,
     macros::btf_map,
 };
-use tracer_ebpf::{counter::Counter, flow::FlowState};
+use tracer_ebpf::{counter::Counter, flow::FlowState, frames::Frames};
 
 /// Records for userspace. The size here is replaced at load time.
 #[btf_map]
@@ -27,6 +27,10 @@ pub(crate) static METADATA: HashMap<[u8; 16], u8, 64> = HashMap::new();
 /// The programs that walk over frames, by [`tracer_ebpf::segment::Direction`].
 #[btf_map]
 pub(crate) static WALKERS: ProgramArray<2> = ProgramArray::new();
+
+/// Where the walk over a segment from the network stands. Those run in softirqs, of which a CPU has one at a time.
+#[btf_map]
+static INGRESS: PerCpuArray<Frames, 1> = PerCpuArray::new();
 
 /// State per socket; the kernel frees it with the socket.
 #[btf_map]
@@ -98,4 +102,11 @@ fn storage<'a>(socket: *mut bpf_sock, flags: u64) -> Option<&'a mut FlowState> {
     unsafe {
         bpf_sk_storage_get(map, socket.cast(), core::ptr::null_mut(), flags).cast::<FlowState>().as_mut()
     }
+}
+
+/// See [`INGRESS`].
+#[inline(always)]
+pub(crate) fn ingress<'a>() -> Option<&'a mut Frames> {
+    // SAFETY: a value of this CPU's, which the kernel keeps as long as the map.
+    INGRESS.get_ptr_mut(0).and_then(|frames| unsafe { frames.as_mut() })
 }

@@ -18,6 +18,9 @@ use tracer_ebpf::{
 
 use super::{map, output, packet::fills_hole, payload::load};
 
+/// How often a walk looks whether the one before it is over: for some microseconds.
+const PATIENCE: u32 = 4096;
+
 /// Begins the walk over a segment's frames. Nothing comes after it: a jump does not return.
 #[inline(always)]
 pub(crate) fn walk(
@@ -31,11 +34,11 @@ pub(crate) fn walk(
     if state.announced == 0 {
         state.announced = u8::from(output::emit_flow(state, kind::FRAMED, segment.time));
     }
-    let frames = state.frames(segment.direction);
+    let Some(frames) = open(state, segment) else { return };
     // The socket's counters lie in a cache line of their own: they are asked after a hole only.
     let in_order = frames.disorder == 0 || fills_hole(socket, segment);
     frames.begin(segment, plan.fresh, payload, in_order);
-    jump(ctx, frames, segment.direction);
+    jump(ctx, state, frames, segment.direction);
 }
 
 /// One walk: emits a record at most.
@@ -43,23 +46,60 @@ pub(crate) fn walk(
 pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
     let Some(state) = state(ctx) else { return };
     let (flow, protocol) = (state.record.flow, state.record.protocol);
-    let frames = state.frames(direction);
+    let Some(frames) = working(state, direction) else { return };
     if let Some(run) = frames.run(protocol, &Packet(ctx))
         && !emit(ctx, flow, direction, frames.time, &run)
     {
         frames.lose();
     }
-    if !frames.is_done() {
-        jump(ctx, frames, direction);
+    if frames.is_done() {
+        close(state, frames, direction);
+    } else {
+        jump(ctx, state, frames, direction);
     }
 }
 
 #[inline(always)]
-fn jump(ctx: &SkBuffContext, frames: &mut Frames, direction: Direction) {
+fn jump(ctx: &SkBuffContext, state: &mut FlowState, frames: &mut Frames, direction: Direction) {
     // SAFETY: the map holds programs of this type only; what they do is observing.
     unsafe { map::WALKERS.tail_call(ctx, direction as u32) };
     // Too many frames in one segment.
     frames.give_up();
+    close(state, frames, direction);
+}
+
+/// The frames to walk with. A socket sends under its lock, so that walks over what leaves the pod come one after
+/// the other. What comes from the network can come on two CPUs at once, microseconds apart: the later one waits for
+/// the other, not for long.
+#[inline(always)]
+fn open<'a>(state: &mut FlowState, segment: &Segment) -> Option<&'a mut Frames> {
+    if segment.direction == Direction::Ingress {
+        let frames = map::ingress()?;
+        let place = state.frames(Direction::Ingress);
+        for _ in 0..PATIENCE {
+            if !place.is_busy() {
+                break;
+            }
+        }
+        *frames = place.open(segment);
+    }
+    working(state, segment.direction)
+}
+
+#[inline(always)]
+fn working<'a>(state: &mut FlowState, direction: Direction) -> Option<&'a mut Frames> {
+    match direction {
+        Direction::Ingress => map::ingress(),
+        // SAFETY: the state lives as long as the socket, which outlives the program's run; see `map::flow`.
+        Direction::Egress => unsafe { core::ptr::from_mut(state.frames(direction)).as_mut() },
+    }
+}
+
+#[inline(always)]
+fn close(state: &mut FlowState, frames: &Frames, direction: Direction) {
+    if direction == Direction::Ingress {
+        state.frames(direction).close(frames);
+    }
 }
 
 #[inline(always)]

@@ -82,7 +82,9 @@ mod tests {
             words
         };
         let whole = record(7, 128);
-        let Ok(Record::Stream(head, bytes)) = decode(bytemuck::cast_slice(&whole)) else { panic!("a record") };
+        let Ok(Record::Stream(head, bytes)) = decode(bytemuck::cast_slice(&whole)) else {
+            panic!("a record")
+        };
         assert_eq!((head.length, bytes.len()), (7, 7));
         for (length, room) in [(129, 128), (7, 120), (0, 0)] {
             assert!(decode(bytemuck::cast_slice(&record(length, room))).is_err(), "{length} in {room}");

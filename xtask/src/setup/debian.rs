@@ -11,8 +11,18 @@ use crate::run::{self, say};
 use crate::workspace::{Workspace, is_root};
 
 /// The lab's servers and the independent tools its tests compare with.
-pub(crate) const LAB: &[&str] =
-    &["dnsmasq-base", "iproute2", "nginx-light", "procps", "prometheus", "tcpdump", "tshark", "wrk"];
+pub(crate) const LAB: &[&str] = &[
+    "dnsmasq-base",
+    "iproute2",
+    "nghttp2-client",
+    "nghttp2-server",
+    "nginx-light",
+    "procps",
+    "prometheus",
+    "tcpdump",
+    "tshark",
+    "wrk",
+];
 /// What downloads, unpacks and boots the kernels.
 pub(crate) const KERNELS: &[&str] =
     &["debian-archive-keyring", "libc-bin", "qemu-system-x86", "xz-utils", "zstd"];

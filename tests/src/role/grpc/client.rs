@@ -1,0 +1,149 @@
+//! The client: as many calls at once as it is told to, all on one connection.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tonic::codegen::Bytes;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::tokio_stream::{self as stream, StreamExt as _};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming, client::Grpc};
+
+use super::codec::Plain;
+use super::{Ask, CallLine, Kind, MESSAGE_LIMIT};
+use crate::clock::unix_ns;
+use crate::log::Log;
+
+/// Flags of the client.
+#[derive(Args)]
+pub struct Client {
+    /// The service
+    #[arg(long)]
+    target: SocketAddr,
+    /// Where each call is logged
+    #[arg(long)]
+    log: PathBuf,
+    /// Calls in all
+    #[arg(long, default_value_t = 640)]
+    calls: u64,
+    /// Calls at once
+    #[arg(long, default_value_t = 64)]
+    parallel: u64,
+}
+
+/// One call.
+#[derive(Clone, Copy)]
+struct Plan {
+    n: u64,
+    kind: Kind,
+    /// Messages, when the client streams, and their size.
+    messages: u32,
+    size: usize,
+    ask: Ask,
+}
+
+impl Plan {
+    /// Messages of 1 B to 8 MB both ways, some of them errors; always the same for the same number.
+    fn of(n: u64) -> Self {
+        let pick = |salt: u64, from: &[u32]| {
+            // Fibonacci hashing (Knuth): neighbours get different ones.
+            let hash = (n * 4 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let at = usize::try_from(hash).unwrap_or(0) % from.len();
+            from[at]
+        };
+        let sizes = [1, 16, 100, 1_000, 10_000, 100_000];
+        let (mut size, mut answer) = (pick(0, &sizes), pick(1, &sizes));
+        let mut messages = 3;
+        match n % 160 {
+            40 => answer = 8_000_000,
+            119 => (size, messages) = (8_000_000, 1),
+            _ => {}
+        }
+        let kind = Kind::ALL[usize::try_from(n % 4).unwrap_or(0)];
+        let status = if n % 10 == 3 { pick(2, &[3, 5, 7, 13, 14, 16]) } else { 0 };
+        let ask = Ask { wait: 10 + pick(3, &[0, 10, 40, 90, 190]), messages: 3, size: answer, status };
+        Self { n, kind, messages, size: size as usize, ask }
+    }
+}
+
+impl Client {
+    /// Makes the calls.
+    pub fn run(&self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        runtime.block_on(self.calls())
+    }
+
+    async fn calls(&self) -> Result<()> {
+        let log = Arc::new(Log::create(&self.log)?);
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.target))?;
+        let channel = endpoint.connect().await.with_context(|| format!("connect to {}", self.target))?;
+        let next = Arc::new(AtomicU64::new(1));
+        let (last, mut tasks) = (self.calls, Vec::new());
+        for _ in 0..self.parallel {
+            let (log, channel, next) = (Arc::clone(&log), channel.clone(), Arc::clone(&next));
+            tasks.push(tokio::spawn(async move {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n > last {
+                        return;
+                    }
+                    log.write(&call(channel.clone(), Plan::of(n)).await);
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.context("a caller")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes one call and reads all of its answer.
+async fn call(channel: Channel, plan: Plan) -> CallLine {
+    let mut received = 0;
+    let message = plan.ask.message(plan.size);
+    let streams = matches!(plan.kind, Kind::ClientStream | Kind::Both);
+    let messages = if streams { u64::from(plan.messages) } else { 1 };
+    let sent = message.len() as u64 * messages;
+    let start = unix_ns();
+    let status =
+        answered(channel, plan, message, &mut received).await.err().map_or(0, |status| status.code() as u16);
+    CallLine { n: plan.n, kind: plan.kind, status, start, end: unix_ns(), sent, received }
+}
+
+async fn answered(channel: Channel, plan: Plan, message: Bytes, received: &mut u64) -> Result<(), Status> {
+    let mut grpc =
+        Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::try_from(plan.kind.path(plan.n)).map_err(|_| Status::internal("a path"))?;
+    let messages = stream::iter(vec![message.clone(); plan.messages as usize]);
+    match plan.kind {
+        Kind::Unary => {
+            *received = grpc.unary(Request::new(message), path, Plain).await?.into_inner().len() as u64
+        }
+        Kind::ClientStream => {
+            let answer = grpc.client_streaming(Request::new(messages), path, Plain).await?;
+            *received = answer.into_inner().len() as u64;
+        }
+        Kind::ServerStream => {
+            let answers = grpc.server_streaming(Request::new(message), path, Plain).await?;
+            read(answers.into_inner(), received).await?;
+        }
+        Kind::Both => {
+            let answers = grpc.streaming(Request::new(messages), path, Plain).await?;
+            read(answers.into_inner(), received).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read(mut answers: Streaming<Bytes>, received: &mut u64) -> Result<(), Status> {
+    while let Some(message) = answers.next().await {
+        *received += message?.len() as u64;
+    }
+    Ok(())
+}
