@@ -20,7 +20,10 @@ use crate::{
         tcp::{Analysis, Flag},
     },
     pod::Pod,
-    proto::stream::{Event, Exchange, Seen},
+    proto::{
+        dns_tcp::Framed,
+        stream::{Event, Exchange, Seen, Side},
+    },
     replay::{DnsAnswer, FlowSummary, Handshake, Replay, Sink},
     request::totals::{Accounting, Summary},
     source::pcap::Raw,
@@ -187,6 +190,10 @@ impl Sink for State<'_> {
 
     fn told(&mut self, on: &On, event: &Event, now: u64) {
         self.engine.told(on, event, now);
+    }
+
+    fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>) {
+        self.engine.dns_message(on, side, message);
     }
 
     fn tls(&mut self, on: &On, handshake: &Handshake) {

@@ -27,7 +27,10 @@ use crate::{
         tcp::{Analysis, Budget, Flag, Opening},
     },
     packet::{Decoder, Packet, Tcp, Transport},
-    proto::stream::{Event, Exchange, Seen, Side},
+    proto::{
+        dns_tcp::Framed,
+        stream::{Event, Exchange, Seen, Side},
+    },
     request::totals::UNCAPTURED,
 };
 
@@ -93,6 +96,8 @@ pub trait Sink {
     fn record(&mut self, record: Record<'_>);
     /// A parser tells of an exchange, seen from a pod's end.
     fn told(&mut self, on: &On, event: &Event, now: u64);
+    /// A DNS message over TCP, seen from a pod's end, which is `side`.
+    fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>);
     /// A pod that is the client ended a TLS handshake.
     fn tls(&mut self, on: &On, handshake: &Handshake);
     /// An exchange is over; once, whoever's pods the ends are.

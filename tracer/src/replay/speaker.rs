@@ -64,7 +64,7 @@ impl Speaker {
 
     /// Whether a parser tells of the exchanges: those of an unknown protocol are the views'.
     pub(super) fn is_told(&self) -> bool {
-        matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_))
+        matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_) | Reader::Dns(_))
     }
 
     pub(super) fn server_name(&self) -> Option<Arc<str>> {
