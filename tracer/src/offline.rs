@@ -20,8 +20,9 @@ use crate::{
     },
     pod::Pod,
     proto::{
+        dns_tcp::Framed,
         speaker::Handshake,
-        stream::{Event, Exchange, Seen},
+        stream::{Event, Exchange, Seen, Side},
     },
     replay::{DnsAnswer, FlowSummary, Replay, Sink},
     request::totals::{Accounting, Summary},
@@ -189,6 +190,10 @@ impl Sink for State<'_> {
 
     fn told(&mut self, on: &On, event: &Event, now: u64) {
         self.engine.told(on, event, now);
+    }
+
+    fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>) {
+        self.engine.dns_message(on, side, message);
     }
 
     fn tls(&mut self, on: &On, handshake: &Handshake) {

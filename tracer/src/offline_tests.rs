@@ -7,6 +7,7 @@ use etherparse::PacketBuilder;
 use super::*;
 use crate::{
     engine::FlowEvent,
+    proto::lookup::Lookup,
     request::{Attribution, Call, CallKind, Request, What},
     source::pcap::LinkType,
 };
@@ -104,9 +105,19 @@ impl Observer for Seen {
 
 /// A DNS message about `a.example`, type A.
 fn dns(answer: bool) -> Vec<u8> {
-    let mut bytes = vec![0, 7, if answer { 0x81 } else { 1 }, 0x80, 0, 1, 0, 0, 0, 0, 0, 0];
+    dns_message(7, if answer { 0x81 } else { 1 }, 0)
+}
+
+fn dns_message(id: u8, flags: u8, answers: u8) -> Vec<u8> {
+    let mut bytes = vec![0, id, flags, 0x80, 0, 1, 0, answers, 0, 0, 0, 0];
     bytes.extend_from_slice(b"\x01a\x07example\x00\x00\x01\x00\x01");
     bytes
+}
+
+/// The same over TCP.
+fn framed(id: u8, flags: u8, answers: u8) -> Vec<u8> {
+    let message = dns_message(id, flags, answers);
+    [&[0, u8::try_from(message.len()).unwrap()], &message[..]].concat()
 }
 
 /// A request of 100 ms: 10 DNS, 30 metadata (1 of it the connect), 20 upstream (and 1 connect).
@@ -230,4 +241,56 @@ fn an_unknown_protocol_is_timed_by_its_turns() {
     let (seen, lines) = capture.analyse();
     assert_eq!(seen.requests.iter().map(Request::total).collect::<Vec<_>>(), [5 * MS, 5 * MS]);
     assert_eq!(lines.matches(r#""protocol":"opaque""#).count(), 2, "{lines}");
+}
+
+/// Each lookup with its start and end, in milliseconds.
+fn lookups(seen: &Seen) -> Vec<(u64, u64, &Lookup)> {
+    let ms = |time: u64| (time - START) / MS;
+    let calls = seen.calls.iter().filter_map(|call| match &call.what {
+        What::Dns(lookup) => Some((ms(call.start), ms(call.end), lookup)),
+        _ => None,
+    });
+    calls.collect()
+}
+
+/// The connect for it is a call of its own, within the lookup.
+#[test]
+fn a_truncated_answer_and_its_retry_over_tcp_are_one_lookup() {
+    let mut capture = Capture::default();
+    let mut inbound = capture.connect(0, (CLIENT, 40_000), (POD, 8080));
+    capture.segment(10, &mut inbound, true, "AP", b"GET / HTTP/1.1\r\n\r\n");
+    capture.udp(20, (POD, 5000), (RESOLVER, 53), &dns_message(7, 1, 0));
+    capture.udp(30, (RESOLVER, 53), (POD, 5000), &dns_message(7, 0x83, 0));
+    let mut tcp = capture.connect(31, (POD, 41_000), (RESOLVER, 53));
+    capture.segment(33, &mut tcp, true, "AP", &framed(7, 1, 0));
+    capture.segment(50, &mut tcp, false, "AP", &framed(7, 0x81, 9));
+    capture.segment(51, &mut tcp, true, "FA", b"");
+    capture.segment(52, &mut tcp, false, "FA", b"");
+    capture.segment(53, &mut tcp, true, "A", b"");
+    capture.segment(110, &mut inbound, false, "AP", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let (seen, lines) = capture.analyse();
+    let [(20, 50, lookup)] = lookups(&seen)[..] else { panic!("{:?}", seen.calls) };
+    assert_eq!((lookup.queries, lookup.over_tcp, lookup.truncated), (2, 1, 1));
+    let kinds: Vec<CallKind> = seen.calls.iter().map(|call| call.kind).collect();
+    assert_eq!(kinds, [CallKind::Dns; 2], "the connect and the lookup: {:?}", seen.calls);
+    let stages = &seen.requests[0].stages;
+    assert_eq!((stages.dns, stages.connect, stages.own), (30 * MS, 0, 70 * MS));
+    assert_eq!(lines.matches(r#""kind":"dns""#).count(), 2);
+}
+
+/// Many queries on one connection, answered in another order, one never.
+#[test]
+fn pipelined_queries_over_tcp_are_lookups() {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (POD, 41_000), (RESOLVER, 53));
+    let queries = [framed(1, 1, 0), framed(2, 1, 0), framed(3, 1, 0)].concat();
+    capture.segment(10, &mut tcp, true, "AP", &queries[..40]);
+    capture.segment(11, &mut tcp, true, "AP", &queries[40..]);
+    capture.segment(20, &mut tcp, false, "AP", &framed(3, 0x81, 1));
+    capture.segment(30, &mut tcp, false, "AP", &framed(1, 0x81, 1));
+    capture.segment(40, &mut tcp, false, "RA", b"");
+    let (seen, lines) = capture.analyse();
+    let found: Vec<_> = lookups(&seen).into_iter().map(|(start, end, l)| (start, end, l.timeouts)).collect();
+    assert_eq!(found, [(10, 30, 0), (10, 40, 1), (11, 20, 0)]);
+    assert_eq!(lines.matches(r#""kind":"dns""#).count(), 2, "{lines}");
 }

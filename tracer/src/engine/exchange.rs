@@ -130,6 +130,11 @@ impl<R: Resolve> Engine<R> {
         if record.flags & flow_flag::METADATA != 0 {
             self.metadata.remove(record.flow);
         }
+        if record.remote_port == dns::PORT
+            && let Some(pod) = self.pod(record.cgroup)
+        {
+            pod.dns_closed(record.flow, record.emitted);
+        }
         if record.flags & flow_flag::RESET_IN != 0 {
             self.event(record, FlowEvent::Reset { by_pod: false }, observer);
         }

@@ -1,6 +1,7 @@
 //! Records in, settled requests out: wires flow, protocol, request and finding together. Pure: time comes in
 //! with the data, pods come from a [`Resolve`].
 
+mod dns;
 mod exchange;
 mod metadata;
 mod pod;
@@ -10,17 +11,15 @@ mod told;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 
 pub use self::{pod::PodState, told::On};
 use crate::{
     clock::WallClock,
     finding::{Finding, Period},
-    flow::{address, decode::Record},
+    flow::decode::Record,
     pod::Pod,
-    proto::{dns, lookup},
     request::{
-        Attribution, Call, Request, Thread,
+        Attribution, Call, Request,
         totals::{ABANDONED, PodSummary},
     },
 };
@@ -248,30 +247,6 @@ impl<R: Resolve> Engine<R> {
             self.by_cgroup.insert(cgroup, at);
         }
         at
-    }
-
-    fn datagram(&mut self, record: &DatagramRecord) {
-        let client = record.remote_port == dns::PORT;
-        let length = (record.payload_length as usize).min(record.payload.len());
-        let Ok(message) = dns::Message::parse(record.payload.get(..length).unwrap_or_default()) else {
-            self.oddities.malformed_dns += 1;
-            return;
-        };
-        let outbound = record.direction == Direction::Egress as u8;
-        // A pod that answers on port 53 is a DNS server: its datagrams are not lookups of its own.
-        if !client || outbound == message.answer {
-            return;
-        }
-        let datagram = lookup::Datagram {
-            time: record.time,
-            local: (address(record.local), record.local_port).into(),
-            peer: (address(record.remote), record.remote_port).into(),
-            thread: Thread { thread: record.thread, process: record.process },
-            message,
-        };
-        if let Some(pod) = self.pod(record.cgroup) {
-            pod.dns(&datagram);
-        }
     }
 }
 

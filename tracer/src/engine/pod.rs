@@ -6,7 +6,7 @@ use super::Observer;
 use crate::{
     finding::{Finding, Period, Watch},
     pod::Pod,
-    proto::lookup::{Datagram, Lookups, Report},
+    proto::lookup::{Lookups, Report, Sighting},
     request::{
         Call, CallKind, Marks, What,
         pod::{Key, PodTracker, Settled},
@@ -35,9 +35,16 @@ impl PodState {
         }
     }
 
-    pub(super) fn dns(&mut self, datagram: &Datagram) {
-        for report in self.lookups.ingest(datagram) {
-            self.lookup(report, datagram.time);
+    pub(super) fn dns(&mut self, sighting: &Sighting) {
+        for report in self.lookups.ingest(sighting) {
+            self.lookup(report, sighting.time);
+        }
+    }
+
+    /// A TCP flow to a DNS server is over.
+    pub(super) fn dns_closed(&mut self, flow: u64, now: u64) {
+        for report in self.lookups.closed(flow, now) {
+            self.lookup(report, now);
         }
     }
 
@@ -65,7 +72,7 @@ impl PodState {
         self.watch.findings(now)
     }
 
-    /// DNS over UDP has no flow: the lookup's number stands for it. A call from its first query on, so that a
+    /// A lookup is not one flow's: its number stands for it. A call from its first query on, so that a
     /// request that settles meanwhile knows what it waited for.
     fn lookup(&mut self, report: Report, now: u64) {
         let key = Key { first: report.start, flow: 0, number: report.number };

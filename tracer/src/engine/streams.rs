@@ -120,10 +120,12 @@ impl<R: Resolve> Engine<R> {
     }
 
     fn said(&mut self, on: &On, told: Told<'_>, now: u64) {
+        let own = if on.role == role::CLIENT { Side::Client } else { Side::Server };
         match told {
             Told::Event(event, _) => self.told(on, &event, now),
             Told::Tls(handshake) if on.role == role::CLIENT => self.tls(on, &handshake),
-            Told::Tls(_) | Told::Dns(_) => {}
+            Told::Tls(_) => {}
+            Told::Dns(message) => self.dns_message(on, own, &message),
         }
     }
 }

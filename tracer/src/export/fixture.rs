@@ -78,6 +78,8 @@ pub(super) fn lookup() -> What {
     What::Dns(Lookup {
         name: "elastic.example.com".into(),
         queries: 8,
+        over_tcp: 0,
+        truncated: 0,
         wasted: 6,
         search_domains: vec!["shop.svc.cluster.local".into()],
         rcodes: vec![3, 3, 3, 3, 3, 3, 0, 0],

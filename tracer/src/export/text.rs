@@ -146,7 +146,10 @@ fn dns(lookup: &Lookup) -> String {
     let nxdomain = lookup.rcodes.iter().map(|rcode| u64::from(*rcode == NXDOMAIN)).sum::<u64>();
     let nxdomain = (nxdomain > 0).then(|| format!("{nxdomain} NXDOMAIN"));
     let timeouts = (lookup.timeouts > 0).then(|| count(lookup.timeouts.into(), "timeout", "timeouts"));
-    let parts: Vec<_> = [Some(queries), nxdomain, timeouts].into_iter().flatten().collect();
+    let over_tcp = (lookup.over_tcp > 0).then(|| format!("{} over TCP", lookup.over_tcp));
+    let truncated = (lookup.truncated > 0).then(|| format!("{} truncated", lookup.truncated));
+    let parts: Vec<_> =
+        [Some(queries), over_tcp, nxdomain, truncated, timeouts].into_iter().flatten().collect();
     format!("{} {}", lookup.name, parts.join(", ")).trim_start().to_owned()
 }
 

@@ -49,3 +49,11 @@ fn evidence_reads_as_people_write_it() {
         assert_eq!(value(&given), expected);
     }
 }
+
+#[test]
+fn a_lookup_says_what_it_cost() {
+    let lookup = Lookup { name: "a.example".into(), queries: 1, ..Lookup::default() };
+    assert_eq!(dns(&lookup), "a.example 1 query");
+    let cut = Lookup { queries: 4, over_tcp: 2, truncated: 1, rcodes: vec![0, 3, 0], timeouts: 1, ..lookup };
+    assert_eq!(dns(&cut), "a.example 4 queries, 2 over TCP, 1 NXDOMAIN, 1 truncated, 1 timeout");
+}

@@ -73,51 +73,11 @@ impl Message {
         }
         Ok(message)
     }
-}
 
-/// The transaction id and whether it is an answer, of any message that begins with them: what matches an answer
-/// to its query needs neither a whole header nor a question that can be read.
-#[must_use]
-pub fn transaction(bytes: &[u8]) -> Option<(u16, bool)> {
-    let [high, low, flags, _, ..] = *bytes else { return None };
-    Some((u16::from_be_bytes([high, low]), flags & 0x80 != 0))
-}
-
-/// The size of datagrams that the sender takes (EDNS, RFC 6891, section 6.2.3); none without EDNS, or when the
-/// records before it are cut, malformed or more than [`RECORD_LIMIT`].
-#[must_use]
-pub fn edns_size(bytes: &[u8]) -> Option<u16> {
-    let word = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    let mut at = 12;
-    for _ in 0..word(4)?.min(RECORD_LIMIT) {
-        at = skip_name(bytes, at)? + 4;
-    }
-    let before = word(6)?.saturating_add(word(8)?);
-    for number in 0..before.saturating_add(word(10)?).min(RECORD_LIMIT) {
-        let root = bytes.get(at) == Some(&0);
-        at = skip_name(bytes, at)?;
-        if number >= before && root && word(at)? == OPT {
-            return word(at + 2);
-        }
-        at += 10 + usize::from(word(at + 8)?);
-    }
-    None
-}
-
-/// Records of a message that are walked through.
-pub const RECORD_LIMIT: u16 = 256;
-/// Type of the record that carries EDNS.
-const OPT: u16 = 41;
-
-/// The byte after a name, whose pointers are not followed.
-fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *bytes.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return Some(at + 2),
-            _ => return None,
-        }
+    /// Whether it has one: servers leave it out of answers to what they cannot read.
+    #[must_use]
+    pub fn has_question(&self) -> bool {
+        self.query_type != 0
     }
 }
 
@@ -234,24 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_edns_size_behind_other_records() {
-        let mut bytes = query(&["a", "bc"], 1);
-        assert_eq!(edns_size(&bytes), None, "no additional record");
-        let pointer_record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
-        let opt = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
-        bytes.extend_from_slice(&pointer_record);
-        bytes.extend_from_slice(&opt);
-        (bytes[7], bytes[11]) = (1, 1);
-        assert_eq!(edns_size(&bytes), Some(1232));
-        for length in 0..bytes.len() - 6 {
-            assert_eq!(edns_size(&bytes[..length]), None, "{length}");
-        }
-    }
-
-    #[test]
-    fn a_transaction_needs_four_bytes() {
-        assert_eq!(transaction(&[0x12, 0x34, 0x81, 0]), Some((0x1234, true)));
-        assert_eq!(transaction(&[0x12, 0x34, 0x81]), None);
+    fn an_answer_may_leave_the_question_out() {
+        let message = Message::parse(&[0x12, 0x34, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!((message.answer, message.rcode, message.has_question()), (true, 1, false));
+        assert!(
+            Message::parse(&query(&[], 2)).unwrap().has_question(),
+            "the root has a question, but no name"
+        );
     }
 
     #[test]

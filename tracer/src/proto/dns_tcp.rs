@@ -102,16 +102,6 @@ impl Framing {
         }
     }
 
-    /// Whether a side's message has begun and not ended: what was the last of it when the flow ended is cut.
-    #[must_use]
-    pub fn is_inside(&self, side: Side) -> bool {
-        let way = match side {
-            Side::Client => &self.client,
-            Side::Server => &self.server,
-        };
-        matches!(way.state, State::Length(_) | State::Inside)
-    }
-
     fn way(&mut self, side: Side) -> &mut Way {
         match side {
             Side::Client => &mut self.client,

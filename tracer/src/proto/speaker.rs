@@ -83,7 +83,7 @@ impl Speaker {
 
     /// Whether a parser tells of the exchanges: those of an unknown protocol are the views'.
     pub(crate) fn is_told(&self) -> bool {
-        matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_))
+        matches!(self.reader, Reader::Http1(_) | Reader::Http2(_) | Reader::Tls(_) | Reader::Dns(_))
     }
 
     pub(crate) fn server_name(&self) -> Option<Arc<str>> {

@@ -84,7 +84,7 @@ impl Names {
         twice
     }
 
-    /// Takes a message of a TCP connection. Its exchange is the views': only query and answer are matched here.
+    /// Matches the queries and answers of a TCP connection.
     pub(super) fn message(&mut self, start: &Start, message: &Framed<'_>, sink: &mut impl Sink) {
         self.matched(Conversation::Flow(start.number), message.last, message.bytes, sink);
     }

@@ -172,7 +172,13 @@ fn deliver(
             }
         }
         Told::Tls(handshake) => tls(views, &handshake, sink),
-        Told::Dns(message) => names.message(start, &message, sink),
+        Told::Dns(message) => {
+            names.message(start, &message, sink);
+            for (side, end) in [Side::Client, Side::Server].into_iter().zip(views.iter()) {
+                let Some(end) = end else { continue };
+                sink.dns_message(&end.on, side, &message);
+            }
+        }
     });
 }
 
@@ -211,10 +217,12 @@ impl End {
             Side::Server => (start.server, start.client),
         };
         let cgroup = *places.locals.get(&local.ip())?;
-        let metadata = side == Side::Client && places.metadata.contains(&peer.ip());
+        let is_dns = peer.port() == dns::PORT;
+        // GCP's metadata service is a DNS server as well.
+        let metadata = side == Side::Client && !is_dns && places.metadata.contains(&peer.ip());
         let kind = if metadata {
             CallKind::Metadata
-        } else if peer.port() == dns::PORT {
+        } else if is_dns {
             CallKind::Dns
         } else {
             CallKind::Upstream

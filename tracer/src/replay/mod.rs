@@ -27,6 +27,7 @@ use crate::{
     },
     packet::{Decoder, Packet, Tcp, Transport},
     proto::{
+        dns_tcp::Framed,
         speaker::Handshake,
         stream::{Event, Exchange, Seen, Side},
     },
@@ -82,6 +83,8 @@ pub trait Sink {
     fn record(&mut self, record: Record<'_>);
     /// A parser tells of an exchange, seen from a pod's end.
     fn told(&mut self, on: &On, event: &Event, now: u64);
+    /// A DNS message over TCP, seen from a pod's end, which is `side`.
+    fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>);
     /// A pod that is the client ended a TLS handshake.
     fn tls(&mut self, on: &On, handshake: &Handshake);
     /// An exchange is over; once, whoever's pods the ends are.

@@ -63,8 +63,9 @@ impl Entry {
         // One that came too late to be counted gets nothing: the shares never exceed the whole.
         self.left = self.left.checked_sub(1)?;
         let mut call = Arc::clone(&self.call);
-        if self.open {
-            // It outlives the response: it covers the rest of the window.
+        if self.open && !self.call.answered {
+            // It outlives the response: it covers the rest of the window. An open one that is answered waits for
+            // nothing: only whether it goes on is not known yet.
             Arc::make_mut(&mut call).end = request.pending.messages.response_first.max(self.call.start);
         }
         Some(AttributedCall { call, attribution: decision.attribution(), requests: decision.requests() })

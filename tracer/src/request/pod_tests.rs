@@ -173,8 +173,8 @@ fn a_call_never_attaches_to_a_request_already_answered() {
 fn a_call_that_outlives_the_response_covers_the_rest_of_the_window() {
     let mut lab = Lab::default();
     lab.request(request(1, A, 10, 50, 50));
-    let (key, unanswered) = call(2, A, 20, 60);
-    lab.tracker.call(key, unanswered, true, 60 * MS, 0);
+    let (key, known) = call(2, A, 20, 60);
+    lab.tracker.call(key, Call { answered: false, ..known }, true, 60 * MS, 0);
     lab.advance(1000);
     assert_eq!(lab.requests[0].stages.upstream, 30 * MS);
     assert_eq!(lab.requests[0].calls[0].call.end, 50 * MS, "as far as the request saw it");

@@ -14,6 +14,7 @@ pub(super) struct Families {
     lookup: HistogramVec,
     queries: IntCounterVec,
     wasted: IntCounterVec,
+    truncated: IntCounterVec,
 }
 
 impl Families {
@@ -35,6 +36,11 @@ impl Families {
                 "DNS queries for a name with a search domain that does not exist.",
                 &[],
             )?,
+            truncated: make.pod_counter(
+                "tracer_dns_truncated_answers_total",
+                "DNS answers that were cut to fit the datagram: the query is asked again over TCP.",
+                &[],
+            )?,
         })
     }
 }
@@ -46,6 +52,7 @@ pub(super) struct Series {
     answered: [IntCounter; RARE as usize + 1],
     timeout: IntCounter,
     wasted: IntCounter,
+    truncated: IntCounter,
 }
 
 impl Series {
@@ -56,6 +63,7 @@ impl Series {
             answered: rcodes().map(queries),
             timeout: queries(TIMEOUT),
             wasted: families.wasted.with_label_values(&labels.plain()),
+            truncated: families.truncated.with_label_values(&labels.plain()),
         }
     }
 
@@ -66,6 +74,7 @@ impl Series {
         }
         self.timeout.inc_by(lookup.timeouts.into());
         self.wasted.inc_by(lookup.wasted.into());
+        self.truncated.inc_by(lookup.truncated.into());
     }
 
     pub(super) fn flush(&self) {
@@ -81,6 +90,7 @@ fn rcodes() -> [&'static str; RARE as usize + 1] {
 pub(super) fn remove(families: &Families, labels: &PodLabels) {
     let _ = families.lookup.remove_label_values(&labels.plain());
     let _ = families.wasted.remove_label_values(&labels.plain());
+    let _ = families.truncated.remove_label_values(&labels.plain());
     for rcode in rcodes().into_iter().chain([TIMEOUT]) {
         let _ = families.queries.remove_label_values(&labels.with(rcode));
     }

@@ -62,6 +62,7 @@ fn a_request_shows_in_its_series() {
         (format!(r#"tracer_dns_queries_total{{{POD},rcode="NXDOMAIN",workload=""}}"#), 6.0),
         (format!(r#"tracer_dns_queries_total{{{POD},rcode="TIMEOUT",workload=""}}"#), 0.0),
         (format!(r#"tracer_dns_wasted_queries_total{{{POD},workload=""}}"#), 6.0),
+        (format!(r#"tracer_dns_truncated_answers_total{{{POD},workload=""}}"#), 0.0),
         (format!(r#"tracer_metadata_calls_total{{{POD},step="credentials",workload=""}}"#), 1.0),
         (
             format!(r#"tracer_metadata_call_duration_seconds_sum{{{POD},step="credentials",workload=""}}"#),

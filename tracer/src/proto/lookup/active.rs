@@ -1,56 +1,19 @@
 //! One lookup in progress: its queries, their transmissions, and what they say together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::{Datagram, GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report};
+use super::{
+    GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report, Sighting,
+    query::{AT_ONCE, Answer, NXDOMAIN, Query},
+};
 use crate::{proto::dns::Message, request::Thread};
 
-/// Transmissions kept per query: three attempts at two or three servers. Beyond it the oldest is forgotten and
-/// counts as a timeout.
-const TRANSMISSION_LIMIT: usize = 8;
-/// Transmissions within this time of each other are one attempt, at several servers.
-const AT_ONCE: u64 = 100_000_000;
-const NXDOMAIN: u8 = 3;
+/// When a retry with another id comes at the latest: a connection is set up by then, if its SYN is not lost
+/// (RFC 6298, section 2).
+const SOON: u64 = 1_000_000_000;
 
-/// One datagram of a query. A retransmission may have another id, socket and server (RFC 5452, section 4.2).
-#[derive(Debug)]
-struct Transmission {
-    id: u16,
-    local: SocketAddr,
-    peer: SocketAddr,
-    sent: u64,
-    answered: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Answer {
-    time: u64,
-    /// When the transmission that it answers was sent.
-    asked: u64,
-    rcode: u8,
-    records: u16,
-}
-
-impl Answer {
-    /// The name exists or does not; anything else sends the resolver to its next server.
-    fn is_conclusive(self) -> bool {
-        matches!(self.rcode, 0 | NXDOMAIN)
-    }
-
-    fn is_negative(self) -> bool {
-        self.rcode == NXDOMAIN || self.records == 0
-    }
-}
-
-#[derive(Debug)]
-struct Query {
-    name: String,
-    kind: u16,
-    sent: u64,
-    transmissions: Vec<Transmission>,
-    forgotten: u32,
-    answer: Option<Answer>,
-}
+/// How well a query fits as a retry of a lookup: its id, its thread, and the newest lookup first.
+pub(super) type Fit = (bool, bool, u32);
 
 /// A lookup in progress.
 #[derive(Debug)]
@@ -67,60 +30,68 @@ pub(super) struct Active {
 
 impl Active {
     /// A lookup that begins with this query.
-    pub(super) fn new(number: u32, datagram: &Datagram) -> Self {
-        let mut active = Self {
+    pub(super) fn new(number: u32, sighting: &Sighting) -> Self {
+        Self {
             number,
-            thread: datagram.thread,
-            start: datagram.time,
-            local: datagram.local,
-            peer: datagram.peer,
-            queries: Vec::new(),
-            last: datagram.time,
+            thread: sighting.thread,
+            start: sighting.time,
+            local: sighting.local,
+            peer: sighting.peer,
+            queries: vec![Query::new(sighting)],
+            last: sighting.time,
             reports: 0,
-        };
-        active.push(datagram);
-        active
+        }
     }
 
     /// Adds a query of this lookup: a new one, or a transmission of one that waits.
-    pub(super) fn push(&mut self, datagram: &Datagram) {
-        let message = &datagram.message;
-        self.last = datagram.time;
-        if let Some(query) = self.queries.iter_mut().find(|q| q.answer.is_none() && q.asks(message)) {
-            query.transmit(datagram);
+    pub(super) fn push(&mut self, sighting: &Sighting) {
+        let message = &sighting.message;
+        self.last = sighting.time;
+        // glibc closes its socket at the first answer that is cut and asks both types again over TCP; others do
+        // so for the type that was cut.
+        let is_after_cut = sighting.flow != 0 && self.is_truncated(&message.name);
+        let Some(query) = self.queries.iter_mut().find(|q| q.answer.is_none() && q.asks(message)) else {
+            self.queries.push(Query::new(sighting));
             return;
-        }
-        let mut query = Query {
-            name: message.name.clone(),
-            kind: message.query_type,
-            sent: datagram.time,
-            transmissions: Vec::new(),
-            forgotten: 0,
-            answer: None,
         };
-        query.transmit(datagram);
-        self.queries.push(query);
+        if is_after_cut {
+            query.abandon_datagrams();
+        }
+        query.transmit(sighting);
     }
 
     /// Takes an answer if it is one to a transmission of this lookup.
-    pub(super) fn answer(&mut self, datagram: &Datagram) -> bool {
-        let Some(query) = self.queries.iter_mut().find(|q| q.waits_for(datagram)) else { return false };
-        query.answered(datagram);
-        self.last = datagram.time;
-        true
+    pub(super) fn answer(&mut self, sighting: &Sighting) -> bool {
+        let taken = self.queries.iter_mut().any(|query| query.answered(sighting));
+        if taken {
+            self.last = sighting.time;
+        }
+        taken
+    }
+
+    /// A connection is over; `true` when this lookup waited for an answer on it.
+    pub(super) fn lose(&mut self, flow: u64, now: u64) -> bool {
+        let mut any = false;
+        for query in &mut self.queries {
+            any |= query.lose(flow);
+        }
+        if any {
+            self.last = now;
+        }
+        any
     }
 
     pub(super) fn is_of(&self, thread: Thread) -> bool {
         self.thread == thread
     }
 
-    pub(super) fn uses(&self, local: SocketAddr) -> bool {
-        self.queries.last().is_some_and(|q| q.transmissions.iter().any(|t| t.local == local))
+    pub(super) fn uses(&self, sighting: &Sighting) -> bool {
+        self.queries.last().is_some_and(|q| q.was_sent_from(sighting))
     }
 
     /// Whether time has ended it: no further search domain was tried, or no answer came.
     pub(super) fn is_over(&self, now: u64) -> bool {
-        let limit = if self.is_waiting() { GIVE_UP } else { GRACE };
+        let limit = if self.is_waiting() || self.awaits_tcp() { GIVE_UP } else { GRACE };
         now.saturating_sub(self.last) > limit
     }
 
@@ -130,39 +101,74 @@ impl Active {
         let found = |q: &Query| {
             q.name == last.name && q.answer.is_some_and(|answer| answer.rcode == 0 && answer.records > 0)
         };
-        !self.is_waiting() && self.queries.iter().any(found)
+        !self.is_waiting() && !self.awaits_tcp() && !last.is_transfer() && self.queries.iter().any(found)
+    }
+
+    /// How well a query fits as the retry of one of this lookup: over TCP after an answer that was cut, or of one
+    /// that failed otherwise. None when it is no retry of this lookup.
+    ///
+    /// Nearly all resolvers keep the id (glibc, musl from 1.2.4 on, Go, c-ares), dig takes a new one: that has to
+    /// come [`SOON`], because the answer may have been good enough, and somebody else asks over TCP. Go may ask from
+    /// another thread.
+    pub(super) fn retried_by(&self, sighting: &Sighting) -> Option<Fit> {
+        let (thread, message) = (sighting.thread, &sighting.message);
+        let is_asker = if thread.is_known() && self.thread.is_known() {
+            self.thread.process == thread.process
+        } else {
+            self.local.ip() == sighting.local.ip()
+        };
+        if !is_asker || self.queries.len() >= QUERY_LIMIT {
+            return None;
+        }
+        let has_id = self.queries.iter().any(|q| q.asks(message) && q.was_sent_as(message.id));
+        let is_soon = has_id || sighting.time.saturating_sub(self.last) < SOON;
+        let is_new_to_tcp = || !self.queries.iter().any(|q| q.asks(message) && q.over_tcp > 0);
+        let after_cut =
+            || sighting.flow != 0 && is_soon && self.is_truncated(&message.name) && is_new_to_tcp();
+        let after_failure = || self.queries.iter().any(|q| q.is_resent_as(sighting));
+        (after_cut() || after_failure()).then_some((has_id, self.is_of(thread), self.number))
     }
 
     /// The query of the same thread or socket that goes on with this lookup: the same name (another type, or
     /// a retransmission), or the next expansion after a negative answer.
-    pub(super) fn goes_on_with(&self, message: &Message, time: u64) -> bool {
-        self.is_open_to(message)
+    pub(super) fn goes_on_with(&self, sighting: &Sighting) -> bool {
+        let name = &sighting.message.name;
+        // A connection may be shared by all lookups of a process (RFC 7766, section 6.2.1).
+        let is_shared = sighting.flow != 0 && !sighting.thread.is_known();
+        self.is_open_to(sighting)
             && self.queries.last().is_some_and(|last| {
-                last.name == message.name
-                    || self.expands(last, time) && common_labels(&last.name, &message.name) > 0
+                last.name == *name
+                    || self.expands(last, sighting.time)
+                        && if is_shared {
+                            is_next_expansion(&last.name, name)
+                        } else {
+                            common_labels(&last.name, name) > 0
+                        }
             })
     }
 
     /// As [`Active::goes_on_with`] for a query of another thread of the process (resolvers that ask A and AAAA
     /// from different threads): never a retransmission, and an expansion only by a parent domain or none.
-    pub(super) fn goes_on_elsewhere(&self, thread: Thread, message: &Message, time: u64) -> bool {
-        if self.thread.process != thread.process || self.queries.iter().any(|q| q.asks(message)) {
+    pub(super) fn goes_on_elsewhere(&self, sighting: &Sighting) -> bool {
+        let message = &sighting.message;
+        if self.thread.process != sighting.thread.process || self.has_asked(message) {
             return false;
         }
-        self.is_open_to(message)
+        self.is_open_to(sighting)
             && self.queries.last().is_some_and(|last| {
                 last.name == message.name
-                    || self.expands(last, time) && is_next_expansion(&last.name, &message.name)
+                    || self.expands(last, sighting.time) && is_next_expansion(&last.name, &message.name)
             })
     }
 
     /// As [`Active::goes_on_with`] for a query of another socket of the same address, when nobody tells threads
     /// (a capture): never a retransmission, the other type of the name at once, or the next expansion.
-    pub(super) fn goes_on_from(&self, local: IpAddr, message: &Message, time: u64) -> bool {
-        if self.local.ip() != local || self.queries.iter().any(|q| q.asks(message)) {
+    pub(super) fn goes_on_from(&self, sighting: &Sighting) -> bool {
+        let (message, time) = (&sighting.message, sighting.time);
+        if self.local.ip() != sighting.local.ip() || self.has_asked(message) {
             return false;
         }
-        self.is_open_to(message)
+        self.is_open_to(sighting)
             && self.queries.last().is_some_and(|last| {
                 last.name == message.name && time.saturating_sub(last.sent) <= AT_ONCE
                     || self.expands(last, time) && is_next_expansion(&last.name, &message.name)
@@ -173,9 +179,11 @@ impl Active {
     pub(super) fn report(&mut self, now: u64, open: bool) -> Report {
         let updates = self.reports;
         self.reports = self.reports.saturating_add(1);
-        let answered = self.queries.last().is_some_and(|q| q.answer.is_some());
+        let waiting = self.is_waiting();
+        let answered = self.queries.last().is_some_and(|q| q.answer.is_some()) && !(open && waiting);
         let last_answer = self.queries.iter().filter_map(|q| q.answer).map(|answer| answer.time).max();
-        let given_up = now.min(self.last.saturating_add(GIVE_UP));
+        // Without an answer and without waiting for one, its connection is over, which was the last of it.
+        let given_up = if waiting { now.min(self.last.saturating_add(GIVE_UP)) } else { self.last };
         Report {
             number: self.number,
             updates,
@@ -190,10 +198,39 @@ impl Active {
         }
     }
 
-    /// A question that has its answer is asked by the next lookup, and so is what does not fit.
-    fn is_open_to(&self, message: &Message) -> bool {
-        let settled = |q: &Query| q.asks(message) && q.answer.is_some_and(Answer::is_conclusive);
-        self.queries.len() < QUERY_LIMIT && !self.queries.iter().any(settled)
+    /// A question that has its answer is asked by the next lookup, and so is what does not fit, what is asked a
+    /// second time on a connection that loses nothing, and what a server that cut its answer is asked again
+    /// without TCP: whoever does that was content with the answer.
+    fn is_open_to(&self, sighting: &Sighting) -> bool {
+        let (message, flow) = (&sighting.message, sighting.flow);
+        let closed = |q: &Query| {
+            q.asks(message)
+                && (q.is_conclusive()
+                    || flow != 0 && q.waits_on(flow)
+                    || flow == 0 && q.is_truncated() && q.was_sent_to(sighting.peer))
+        };
+        self.queries.len() < QUERY_LIMIT && !self.queries.iter().any(closed)
+    }
+
+    fn has_asked(&self, message: &Message) -> bool {
+        self.queries.iter().any(|q| q.asks(message))
+    }
+
+    /// An answer about this name was cut.
+    fn is_truncated(&self, name: &str) -> bool {
+        self.queries.iter().any(|q| q.name == name && q.is_truncated())
+    }
+
+    /// An answer was cut, and the question has neither been asked over TCP nor answered by the next server.
+    ///
+    /// It is asked at once as a rule, but the connection has to be set up first, which takes seconds when the SYN
+    /// is lost. Who does not ask again (musl before 1.2.4, `RES_IGNTC`) has the answer meanwhile: a lookup that
+    /// only awaits this ends with it.
+    fn awaits_tcp(&self) -> bool {
+        let goes_on = |cut: &Query| {
+            self.queries.iter().any(|q| q.asks_as(cut) && (q.over_tcp > 0 || q.is_conclusive()))
+        };
+        self.queries.iter().any(|q| q.is_truncated() && !goes_on(q))
     }
 
     fn expands(&self, last: &Query, time: u64) -> bool {
@@ -201,7 +238,7 @@ impl Active {
     }
 
     fn is_waiting(&self) -> bool {
-        self.queries.iter().any(|q| q.answer.is_none())
+        self.queries.iter().any(Query::is_waiting)
     }
 
     /// The labels that the names of all queries begin with.
@@ -222,8 +259,10 @@ impl Active {
         let end_of_waste = self.queries.iter().rposition(useful);
         for (at, query) in self.queries.iter().enumerate() {
             lookup.queries = lookup.queries.saturating_add(query.sent_times());
+            lookup.over_tcp = lookup.over_tcp.saturating_add(query.over_tcp);
             lookup.timeouts = lookup.timeouts.saturating_add(query.timeouts());
             let Some(answer) = query.answer else { continue };
+            lookup.truncated += u32::from(answer.truncated);
             lookup.rcodes.push(answer.rcode);
             lookup.answer_times.push(answer.time.saturating_sub(query.sent));
             if answer.rcode != NXDOMAIN || query.name == name || end_of_waste.is_none_or(|end| at > end) {
@@ -236,68 +275,6 @@ impl Active {
             }
         }
         lookup
-    }
-}
-
-impl Query {
-    fn asks(&self, message: &Message) -> bool {
-        self.kind == message.query_type && self.name == message.name
-    }
-
-    fn transmit(&mut self, datagram: &Datagram) {
-        if self.transmissions.len() >= TRANSMISSION_LIMIT {
-            self.transmissions.remove(0);
-            self.forgotten = self.forgotten.saturating_add(1);
-        }
-        self.transmissions.push(Transmission {
-            id: datagram.message.id,
-            local: datagram.local,
-            peer: datagram.peer,
-            sent: datagram.time,
-            answered: false,
-        });
-    }
-
-    fn waits_for(&self, datagram: &Datagram) -> bool {
-        self.asks(&datagram.message) && self.transmissions.iter().any(|t| t.waits_for(datagram))
-    }
-
-    /// The first answer counts, but for one that sends the resolver to its next server.
-    fn answered(&mut self, datagram: &Datagram) {
-        let Some(transmission) = self.transmissions.iter_mut().rfind(|t| t.waits_for(datagram)) else {
-            return;
-        };
-        transmission.answered = true;
-        if !self.answer.is_some_and(Answer::is_conclusive) {
-            self.answer = Some(Answer {
-                time: datagram.time,
-                asked: transmission.sent,
-                rcode: datagram.message.rcode,
-                records: datagram.message.answers,
-            });
-        }
-    }
-
-    fn sent_times(&self) -> u32 {
-        u32::try_from(self.transmissions.len()).unwrap_or(u32::MAX).saturating_add(self.forgotten)
-    }
-
-    /// Transmissions without an answer, but for those of the attempt that got it from another server.
-    fn timeouts(&self) -> u32 {
-        let counts = |t: &&Transmission| {
-            !t.answered && self.answer.is_none_or(|answer| answer.asked.abs_diff(t.sent) > AT_ONCE)
-        };
-        let kept = self.transmissions.iter().filter(counts).count();
-        u32::try_from(kept).unwrap_or(u32::MAX).saturating_add(self.forgotten)
-    }
-}
-
-impl Transmission {
-    fn waits_for(&self, datagram: &Datagram) -> bool {
-        !self.answered
-            && self.id == datagram.message.id
-            && self.local == datagram.local
-            && self.peer == datagram.peer
     }
 }
 

@@ -1,6 +1,8 @@
-//! Groups DNS queries into lookups: A and AAAA, retransmissions and search-domain expansion are one.
+//! Groups DNS queries into lookups: A and AAAA, retransmissions, the retry over TCP of what was cut, and
+//! search-domain expansion are one.
 
 mod active;
+mod query;
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -15,7 +17,11 @@ pub struct Lookup {
     pub name: String,
     /// Queries sent, retransmissions included.
     pub queries: u32,
-    /// Of them, those answered NXDOMAIN for an expansion with a search domain, when the name itself or an
+    /// Of them, those sent over TCP.
+    pub over_tcp: u32,
+    /// Answers that were cut to fit the datagram, so that their questions had to be asked again over TCP.
+    pub truncated: u32,
+    /// Of the queries, those answered NXDOMAIN for an expansion with a search domain, when the name itself or an
     /// expansion that exists was asked for after it.
     pub wasted: u32,
     /// Search domains that were tried in vain, in order, at most [`QUERY_LIMIT`].
@@ -34,14 +40,17 @@ pub const QUERY_LIMIT: usize = 64;
 pub const ACTIVE_LIMIT: usize = 1024;
 /// After a negative answer, how long the next search domain may take to be tried.
 const GRACE: u64 = 50_000_000;
-/// When a query without an answer is given up: three attempts of the resolver's 5 s.
+/// When a query without an answer is given up, or a retry over TCP is no longer awaited: three attempts of the
+/// resolver's 5 s.
 const GIVE_UP: u64 = 15_000_000_000;
 
-/// A query or answer with what its datagram says.
+/// A query or answer, and where it was seen.
 #[derive(Clone, Debug)]
-pub struct Datagram {
-    /// When it passed the hook.
+pub struct Sighting {
+    /// When it passed: over TCP, a query's first byte and an answer's last one.
     pub time: u64,
+    /// The TCP flow that carries it; 0 for a datagram.
+    pub flow: u64,
     /// The pod's end.
     pub local: SocketAddr,
     /// The server's end.
@@ -87,9 +96,9 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Takes a datagram of the pod as a DNS client, and reports the lookups that it began, moved or ended.
-    pub fn ingest(&mut self, datagram: &Datagram) -> Vec<Report> {
-        if datagram.message.answer { self.answer(datagram) } else { self.query(datagram) }
+    /// Takes a message of the pod as a DNS client, and reports the lookups that it began, moved or ended.
+    pub fn ingest(&mut self, sighting: &Sighting) -> Vec<Report> {
+        if sighting.message.answer { self.answer(sighting) } else { self.query(sighting) }
     }
 
     /// Reports the lookups that time has ended: no further search domain was tried, or no answer came.
@@ -103,47 +112,56 @@ impl Lookups {
         ended.into_iter().map(|mut active| active.report(now, false)).collect()
     }
 
+    /// A TCP flow is over: no answer comes on it any more. Reports the lookups that waited for one, which go on
+    /// if the resolver asks again.
+    pub fn closed(&mut self, flow: u64, now: u64) -> Vec<Report> {
+        let waited = self.active.iter_mut().filter_map(|a| a.lose(flow, now).then(|| a.report(now, true)));
+        waited.collect()
+    }
+
     /// Ends everything in progress.
     pub fn finish(&mut self, now: u64) -> Vec<Report> {
         self.active.drain(..).map(|mut active| active.report(now, false)).collect()
     }
 
-    fn query(&mut self, datagram: &Datagram) -> Vec<Report> {
-        let joined = self.joinable(datagram);
+    fn query(&mut self, sighting: &Sighting) -> Vec<Report> {
+        let joined = self.joinable(sighting);
         if let Some(active) = joined.and_then(|at| self.active.get_mut(at)) {
-            active.push(datagram);
-            return vec![active.report(datagram.time, true)];
+            active.push(sighting);
+            return vec![active.report(sighting.time, true)];
         }
         let cut = if self.active.len() >= ACTIVE_LIMIT { self.active.pop_front() } else { None };
         self.number = self.number.wrapping_add(1);
-        let mut active = Active::new(self.number, datagram);
-        let begun = active.report(datagram.time, true);
+        let mut active = Active::new(self.number, sighting);
+        let begun = active.report(sighting.time, true);
         self.active.push_back(active);
-        cut.map(|mut active| active.report(datagram.time, false)).into_iter().chain([begun]).collect()
+        cut.map(|mut active| active.report(sighting.time, false)).into_iter().chain([begun]).collect()
     }
 
-    /// The lookup that a query goes on with: the same thread's, or the same process' when that thread has none.
-    /// The newest first.
-    fn joinable(&self, datagram: &Datagram) -> Option<usize> {
-        let (thread, message, time) = (datagram.thread, &datagram.message, datagram.time);
-        if !thread.is_known() {
-            let local = datagram.local;
-            let same = self.active.iter().rposition(|a| a.uses(local) && a.goes_on_with(message, time));
-            return same
-                .or_else(|| self.active.iter().rposition(|a| a.goes_on_from(local.ip(), message, time)));
+    /// The lookup that a query goes on with: the one of which it is a retry; else the same thread's, or the same
+    /// process' when that thread has none, the newest first.
+    fn joinable(&self, sighting: &Sighting) -> Option<usize> {
+        let fits = self.active.iter().enumerate().filter_map(|(at, a)| Some((a.retried_by(sighting)?, at)));
+        if let Some((_, at)) = fits.max() {
+            return Some(at);
         }
-        let same = self.active.iter().rposition(|a| a.is_of(thread) && a.goes_on_with(message, time));
-        same.or_else(|| self.active.iter().rposition(|a| a.goes_on_elsewhere(thread, message, time)))
+        let newest = |goes_on: &dyn Fn(&Active) -> bool| self.active.iter().rposition(goes_on);
+        if sighting.thread.is_known() {
+            return newest(&|a| a.is_of(sighting.thread) && a.goes_on_with(sighting))
+                .or_else(|| newest(&|a| a.goes_on_elsewhere(sighting)));
+        }
+        newest(&|a| a.uses(sighting) && a.goes_on_with(sighting))
+            .or_else(|| newest(&|a| a.goes_on_from(sighting)))
     }
 
-    fn answer(&mut self, datagram: &Datagram) -> Vec<Report> {
-        let Some(at) = self.active.iter_mut().position(|active| active.answer(datagram)) else {
+    fn answer(&mut self, sighting: &Sighting) -> Vec<Report> {
+        let Some(at) = self.active.iter_mut().position(|active| active.answer(sighting)) else {
             self.unmatched += 1;
             return Vec::new();
         };
         let Some(active) = self.active.get_mut(at) else { return Vec::new() };
         let complete = active.is_complete();
-        let report = active.report(datagram.time, !complete);
+        let report = active.report(sighting.time, !complete);
         if complete {
             self.active.remove(at);
         }
@@ -151,5 +169,7 @@ impl Lookups {
     }
 }
 
+#[cfg(test)]
+mod tcp_tests;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ fn datagram(
     name: &str,
     query_type: u16,
     answer: Option<(u8, u16)>,
-) -> Datagram {
+) -> Sighting {
     let message = Message {
         id,
         answer: answer.is_some(),
@@ -24,11 +24,12 @@ fn datagram(
     let thread = if answer.is_some() { Thread::default() } else { Thread { thread, process: 1 } };
     let local = SocketAddr::from(([10, 0, 0, 2], 40000 + u16::try_from(thread.thread).unwrap()));
     let local = if answer.is_some() { SocketAddr::from(([10, 0, 0, 2], 40001)) } else { local };
-    Datagram { time: time * MS, local, peer: SocketAddr::from(([10, 0, 0, 53], 53)), thread, message }
+    let peer = SocketAddr::from(([10, 0, 0, 53], 53));
+    Sighting { time: time * MS, flow: 0, local, peer, thread, message }
 }
 
-/// The lookup that a datagram ended, if any.
-fn feed(lookups: &mut Lookups, datagram: &Datagram) -> Option<Report> {
+/// The lookup that a message ended, if any.
+fn feed(lookups: &mut Lookups, datagram: &Sighting) -> Option<Report> {
     lookups.ingest(datagram).into_iter().find(|report| !report.open)
 }
 
@@ -58,7 +59,7 @@ fn search_domain_expansion_is_one_lookup_with_its_wasted_queries() {
 /// A capture knows no threads, and glibc opens a socket per name.
 #[test]
 fn without_threads_an_expansion_goes_on_from_another_socket() {
-    let from = |port: u16, mut datagram: Datagram| {
+    let from = |port: u16, mut datagram: Sighting| {
         datagram.thread = Thread::default();
         datagram.local.set_port(port);
         datagram
@@ -160,7 +161,7 @@ fn an_answer_to_the_first_transmission_counts() {
 #[test]
 fn of_two_servers_asked_at_once_one_answer_is_enough() {
     let mut lookups = Lookups::default();
-    let other = |mut datagram: Datagram| {
+    let other = |mut datagram: Sighting| {
         datagram.peer = SocketAddr::from(([10, 0, 0, 54], 53));
         datagram
     };
@@ -255,7 +256,7 @@ fn only_expansions_before_the_name_or_before_one_that_exists_are_wasted() {
 #[test]
 fn times_at_the_end_of_the_clock_do_not_overflow() {
     let mut lookups = Lookups::default();
-    lookups.ingest(&Datagram { time: u64::MAX, ..datagram(0, 1, 7, NAME, 1, None) });
+    lookups.ingest(&Sighting { time: u64::MAX, ..datagram(0, 1, 7, NAME, 1, None) });
     let [ended] = &lookups.finish(u64::MAX)[..] else { panic!("one lookup") };
     assert_eq!((ended.start, ended.end), (u64::MAX, u64::MAX));
 }
