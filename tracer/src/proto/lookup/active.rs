@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Datagram, GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report};
+use super::{
+    Datagram, GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report,
+    silence::{Asked, Fate, Sent, silence},
+};
 use crate::{proto::dns::Message, request::Thread};
 
 /// Transmissions kept per query: three attempts at two or three servers. Beyond it the oldest is forgotten and
@@ -176,6 +179,10 @@ impl Active {
         let answered = self.queries.last().is_some_and(|q| q.answer.is_some());
         let last_answer = self.queries.iter().filter_map(|q| q.answer).map(|answer| answer.time).max();
         let given_up = now.min(self.last.saturating_add(GIVE_UP));
+        let mut lookup = self.summarize();
+        if !open && lookup.timeouts > 0 {
+            lookup.silence = silence(&self.queries.iter().map(Query::asked).collect::<Vec<_>>());
+        }
         Report {
             number: self.number,
             updates,
@@ -186,7 +193,7 @@ impl Active {
             peer: self.peer,
             thread: self.thread,
             answered,
-            lookup: self.summarize(),
+            lookup,
         }
     }
 
@@ -284,11 +291,26 @@ impl Query {
 
     /// Transmissions without an answer, but for those of the attempt that got it from another server.
     fn timeouts(&self) -> u32 {
-        let counts = |t: &&Transmission| {
-            !t.answered && self.answer.is_none_or(|answer| answer.asked.abs_diff(t.sent) > AT_ONCE)
-        };
-        let kept = self.transmissions.iter().filter(counts).count();
+        let kept = self.transmissions.iter().filter(|t| self.fate(t) == Fate::TimedOut).count();
         u32::try_from(kept).unwrap_or(u32::MAX).saturating_add(self.forgotten)
+    }
+
+    fn fate(&self, transmission: &Transmission) -> Fate {
+        match self.answer {
+            _ if transmission.answered => Fate::Answered,
+            Some(answer) if answer.asked.abs_diff(transmission.sent) <= AT_ONCE => Fate::Spare,
+            _ => Fate::TimedOut,
+        }
+    }
+
+    /// For what was waited for in vain.
+    fn asked(&self) -> Asked<'_> {
+        let sent = |t: &Transmission| Sent { time: t.sent, local: t.local, peer: t.peer, fate: self.fate(t) };
+        Asked {
+            name: &self.name,
+            answered: self.answer.map(|answer| answer.time),
+            sent: self.transmissions.iter().map(sent).collect(),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Groups DNS queries into lookups: A and AAAA, retransmissions and search-domain expansion are one.
 
 mod active;
+mod silence;
 
 use std::{collections::VecDeque, net::SocketAddr};
 
 use self::active::Active;
+pub use self::silence::{Server, Silence};
 use super::dns::Message;
 use crate::request::Thread;
 
@@ -26,6 +28,8 @@ pub struct Lookup {
     pub timeouts: u32,
     /// Time of each answered query, nanoseconds, in the order of `rcodes`.
     pub answer_times: Vec<u64>,
+    /// The waits for answers that did not come; known at its end.
+    pub silence: Silence,
 }
 
 /// Queries kept per lookup: 32 search domains, A and AAAA.
