@@ -5,6 +5,7 @@ mod analyze;
 mod capture;
 mod capture_file;
 mod collector;
+mod configured;
 mod doctor;
 mod live;
 mod options;

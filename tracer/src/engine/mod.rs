@@ -14,7 +14,7 @@ use tracer_ebpf::{record::DatagramRecord, segment::Direction};
 pub use self::{pod::PodState, told::On};
 use crate::{
     clock::WallClock,
-    finding::{Finding, Period},
+    finding::{Event, Ledger, Policy},
     flow::{address, decode::Record},
     pod::Pod,
     proto::{dns, lookup},
@@ -78,6 +78,8 @@ pub trait Observer {
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution);
     /// A flow of the pod opened, failed, retransmitted or closed.
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent);
+    /// A finding opened or closed, or a call is evidence for one that is open: after that call settled.
+    fn finding(&mut self, _event: &Event<'_>) {}
 }
 
 /// Things that were seen and could not be used, by reason.
@@ -97,12 +99,14 @@ pub struct Oddities {
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+    /// Findings that did not open because too many are open.
+    pub findings_refused: u64,
 }
 
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 6] {
+    pub fn named(&self) -> [(&'static str, u64); 7] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -110,6 +114,7 @@ impl Oddities {
             ("unsolicited", self.unsolicited),
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
+            ("findings_refused", self.findings_refused),
         ]
     }
 }
@@ -123,13 +128,14 @@ pub struct Engine<R> {
     metadata: metadata::Conversations,
     retransmits: exchange::Retransmits,
     clock: WallClock,
-    period: Period,
+    policy: Policy,
+    ledger: Ledger,
     oddities: Oddities,
 }
 
 impl<R: Resolve> Engine<R> {
-    /// An engine that knows no pod yet; findings judge over `period`.
-    pub fn new(resolver: R, clock: WallClock, period: Period) -> Self {
+    /// An engine that knows no pod yet; findings are judged by `policy`.
+    pub fn new(resolver: R, clock: WallClock, policy: impl Into<Policy>) -> Self {
         Self {
             resolver,
             pods: Vec::new(),
@@ -138,7 +144,8 @@ impl<R: Resolve> Engine<R> {
             metadata: metadata::Conversations::default(),
             retransmits: exchange::Retransmits::default(),
             clock,
-            period,
+            policy: policy.into(),
+            ledger: Ledger::default(),
             oddities: Oddities::default(),
         }
     }
@@ -155,30 +162,24 @@ impl<R: Resolve> Engine<R> {
     /// Moves time: everything emitted before `now` has been ingested.
     pub fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
         for pod in &mut self.pods {
-            pod.advance(now, observer);
+            pod.advance(now, &mut self.ledger, observer);
         }
     }
 
     /// Settles everything; `now` is the end of the tracing.
     pub fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
         for pod in &mut self.pods {
-            pod.finish(now, observer);
+            pod.finish(now, &mut self.ledger, observer);
         }
     }
 
     /// The sums and open findings of every pod, by name.
     #[must_use]
-    pub fn summary(&self, now: u64) -> Vec<PodSummary> {
-        let mut pods: Vec<PodSummary> = self.pods.iter().map(|pod| pod.summary(now)).collect();
+    pub fn summary(&self) -> Vec<PodSummary> {
+        let mut pods: Vec<PodSummary> = self.pods.iter().map(PodState::summary).collect();
         pods.retain(|p| p.totals.requests > 0 || p.totals.calls.iter().any(|c| c.count > 0));
         pods.sort_by(|a, b| a.pod.cmp(&b.pod));
         pods
-    }
-
-    /// The open findings of every pod.
-    #[must_use]
-    pub fn findings(&self, now: u64) -> Vec<Finding> {
-        self.pods.iter().flat_map(|pod| pod.findings(now)).collect()
     }
 
     /// The pod of a cgroup, known from now on.
@@ -193,10 +194,15 @@ impl<R: Resolve> Engine<R> {
         self.pods.iter().filter_map(|pod| pod.tracker.oldest_unsettled(now)).min()
     }
 
+    /// Judges the findings of pods that are not known yet by this policy.
+    pub fn judge_by(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
-        let mut all = self.oddities;
+        let mut all = Oddities { findings_refused: self.ledger.refused, ..self.oddities };
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;
@@ -232,7 +238,7 @@ impl<R: Resolve> Engine<R> {
         let next = self.pods.len();
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
-            self.pods.push(PodState::new(Arc::new(pod), self.period));
+            self.pods.push(PodState::new(Arc::new(pod), &self.policy));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();
