@@ -13,8 +13,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Configured {
     /// JSON file with the thresholds of findings [default: those of docs/findings]
-    #[arg(long = "config", value_name = "FILE", env = "TRACER_CONFIG")]
-    file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "TRACER_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 impl Configured {
@@ -25,7 +25,7 @@ impl Configured {
 
     /// Reads the file; without one everything is as by default.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
-        let Some(path) = &self.file else { return Ok(Config::default()) };
+        let Some(path) = &self.config else { return Ok(Config::default()) };
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| {
             // One byte more tells that it is too long.

@@ -80,3 +80,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     };
     error.chain().any(broken)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Flags that commands share must not be named like their own.
+    #[test]
+    fn no_two_arguments_of_a_command_have_one_name() {
+        Cli::command().debug_assert();
+    }
+}

@@ -203,6 +203,7 @@ pub(super) fn value(value: &Value) -> String {
         Value::Share(share) => format!("{:.1} %", share * 1e2),
         Value::Number(number) => decimals(*number),
         Value::Text(text) => printable(text).into_owned(),
+        Value::List(texts) if texts.is_empty() => "none".to_owned(),
         Value::List(texts) => printable(&texts.join(", ")).into_owned(),
     }
 }

@@ -262,14 +262,17 @@ impl Tally {
             ),
             Cause::Loss => "The servers answer other queries: these, or their answers, were lost.".to_owned(),
         };
+        let unanswered = match self.unanswered {
+            0 => String::new(),
+            some => format!(" Never answered: {some}."),
+        };
         format!(
-            "{} of {} lookups waited for a timeout of the resolver, {:.2} s each and {:.2} s at once at most, {} of them \
-             for nothing. {why}",
+            "{} of {} lookups waited for a timeout of the resolver: {:.2} s each, up to {:.2} s for one \
+             query.{unanswered} {why}",
             self.timed_out,
             self.lookups,
             ratio(self.lost, self.timed_out) / 1e9,
             Seconds::of(self.longest).0,
-            self.unanswered,
         )
     }
 }

@@ -192,8 +192,8 @@ impl Tally {
     fn explanation(&self) -> String {
         let afterwards = match (self.tokenless, self.refused) {
             (0, _) => "No call without a token followed: the client has gone without credentials, or got them elsewhere.".to_owned(),
-            (calls, 0) => format!("{calls} calls then went without a token."),
-            (calls, refused) => format!("Of {calls} calls without a token, {refused} were refused (401)."),
+            (calls, 0) => format!("Calls that then went without a token: {calls}."),
+            (calls, refused) => format!("Calls without a token: {calls}, refused (401): {refused}."),
         };
         format!(
             "{} of {} requests for a session token (IMDSv2) got no byte back: {:.2} s lost in waits of up to {:.2} s. \

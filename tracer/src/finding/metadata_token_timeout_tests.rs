@@ -47,7 +47,7 @@ fn a_hop_limit_is_told_by_tokens_that_do_not_come_and_calls_that_work() {
     assert_eq!(found.severity, Severity::Warning);
     assert_eq!(found.destination.map(|d| d.to_string()).as_deref(), Some("10.0.0.254:80"));
     assert!(found.explanation.contains("2.00 s lost"), "{}", found.explanation);
-    assert!(found.explanation.contains("1 calls then went without"), "{}", found.explanation);
+    assert!(found.explanation.contains("went without a token: 1."), "{}", found.explanation);
     assert!(found.remedy.contains("http-put-response-hop-limit to 2"), "{}", found.remedy);
     let evidence = found.evidence;
     assert_eq!((evidence.token_requests, evidence.token_requests_unanswered), (2, 2));

@@ -88,7 +88,7 @@ fn log(what: &str, finding: &Finding) {
         destination = finding.destination.as_ref().map(tracing::field::display),
         severity = finding.severity.name(),
         since = text::time(finding.since, wall_clock()),
-        explanation = %text::printable(&finding.explanation),
+        explanation = &*text::printable(&finding.explanation),
         "{what}"
     );
 }

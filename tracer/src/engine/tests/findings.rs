@@ -82,7 +82,7 @@ fn a_token_that_does_not_come_before_calls_without_one_is_the_hop_limit() {
     assert_eq!((finding.id, finding.since), ("metadata-token-timeout", SECOND));
     assert_eq!(finding.destination.as_ref().map(ToString::to_string).as_deref(), Some("169.254.169.254:80"));
     assert!(finding.explanation.contains("2.00 s lost in waits of up to 1.00 s"), "{}", finding.explanation);
-    assert!(finding.explanation.contains("1 calls then went without a token"), "{}", finding.explanation);
+    assert!(finding.explanation.contains("went without a token: 1."), "{}", finding.explanation);
     assert_eq!(
         lab.seen.findings,
         [
