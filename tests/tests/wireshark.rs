@@ -38,6 +38,9 @@ fn tshark_shows_an_interface_per_pod_and_the_comments() -> Result<()> {
             comments.first()
         );
     }
+    let proofs = of_backend("finding metadata-credentials ");
+    ensure!(proofs > 0, "no packet of the backend is named as evidence for the finding");
+    println!("{proofs} packets are named as evidence");
     let malformed = tshark(&file, "_ws.malformed", &["frame.number"])?;
     ensure!(malformed.is_empty(), "tshark calls frames malformed: {malformed:?}");
     Ok(())
@@ -56,5 +59,9 @@ fn promtool_accepts_the_metrics() -> Result<()> {
         .lines()
         .find(|line| line.starts_with("tracer_finding_active{") && line.contains("\"metadata-credentials\""));
     ensure!(active.context("no series of the finding")?.ends_with(" 1"), "{active:?}");
+    let log = agent.stderr()?;
+    let opened = |line: &&str| line.contains("a finding opened") && line.contains(incident.backend.uid());
+    let line = log.lines().filter(opened).find(|line| line.contains("finding=\"metadata-credentials\""));
+    println!("{}", line.with_context(|| format!("the log names no finding: {log}"))?);
     agent.finish().map(drop)
 }

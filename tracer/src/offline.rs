@@ -13,7 +13,7 @@ use crate::{
     clock::WallClock,
     engine::{Engine, Observer, On, Resolve, Resolved},
     export::lines::Line,
-    finding::Period,
+    finding::{Period, Policy},
     flow::{
         decode::Record,
         tcp::{Analysis, Flag},
@@ -146,6 +146,11 @@ impl<'a> Offline<'a> {
         self.state.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Judges findings by this policy, of pods whose first packet is still to come.
+    pub fn judge_by(&mut self, policy: Policy) {
+        self.state.engine.judge_by(policy);
+    }
+
     /// Remembers which packet came when, for who looks it up in `frames`.
     pub fn remember(&mut self, frames: Frames) {
         self.state.frames = Some(frames);
@@ -166,7 +171,7 @@ impl<'a> Offline<'a> {
         oddities.extend(self.replay.oddities());
         let consumed = self.state.packets.saturating_sub(lost);
         let accounting = Accounting { emitted: self.state.packets, consumed, dropped, oddities };
-        Summary { pods: self.state.engine.summary(self.state.now), accounting }
+        Summary { pods: self.state.engine.summary(), accounting }
     }
 }
 

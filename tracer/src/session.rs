@@ -10,7 +10,7 @@ use tracer_ebpf::counter::Counter;
 
 use crate::{
     engine::{Engine, Observer},
-    finding::{Finding, Period},
+    finding::Policy,
     flow::decode::decode,
     pod::{Pod, table::CgroupTable},
     request::totals::{Accounting, Summary},
@@ -34,15 +34,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads, attaches and begins; findings judge over `period`.
+    /// Loads, attaches and begins; findings are judged by `policy`.
     ///
     /// # Errors
     /// As [`LiveSource::start`].
-    pub fn start(options: &Options, period: Period) -> Result<Self, live::Error> {
+    pub fn start(options: &Options, policy: Policy) -> Result<Self, live::Error> {
         let source = LiveSource::start(options)?;
         let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
         let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
-        let engine = Engine::new(CgroupTable::new(root), wall_clock(), period);
+        let engine = Engine::new(CgroupTable::new(root), wall_clock(), policy);
         Ok(Self { source, engine, consumed: 0, malformed: 0 })
     }
 
@@ -120,13 +120,7 @@ impl Session {
     /// # Errors
     /// When the counters cannot be read.
     pub fn summary(&self) -> Result<Summary, live::Error> {
-        Ok(Summary { pods: self.engine.summary(boot_time()), accounting: self.accounting()? })
-    }
-
-    /// The open findings of every pod.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        self.engine.findings(boot_time())
+        Ok(Summary { pods: self.engine.summary(), accounting: self.accounting()? })
     }
 
     /// The pod of a cgroup.

@@ -13,8 +13,9 @@ use clap::ValueEnum;
 use super::{
     capture_file::Capture,
     collector::{Collector, Kept},
+    configured::Configured,
 };
-use crate::{clock::WallClock, export::json, offline::Offline, proto::metadata};
+use crate::{clock::WallClock, export::json, finding::Period, offline::Offline, proto::metadata};
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +55,8 @@ impl Input {
 pub(super) struct Args {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    configured: Configured,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -63,6 +66,7 @@ pub(super) struct Args {
 
 /// Reads, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let policy = args.configured.policy(Period::WholeRun)?;
     let mut capture = Capture::open(&args.input.files)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
@@ -72,13 +76,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let summary = {
         let lines = lines.as_mut().map(|lines| lines as &mut dyn io::Write);
         let mut offline = Offline::new(&locals, metadata, &mut collector, lines);
+        offline.judge_by(policy);
         capture.replay(&mut offline)?;
         offline.summary()
     };
     drop(lines);
     collector.flush()?;
     let text = match args.output {
-        Output::Json => format!("{:#}\n", json::summary(&summary)),
+        Output::Json => format!("{:#}\n", json::summary(&summary, WallClock::UNIX)),
         Output::Table => collector.table(&summary),
         Output::Lines => String::new(),
     };

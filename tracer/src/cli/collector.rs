@@ -68,7 +68,7 @@ impl Collector {
 
     /// The breakdown, and the waterfalls below it.
     pub(super) fn table(&self, summary: &Summary) -> String {
-        let mut text = table::breakdown(summary);
+        let mut text = table::breakdown(summary, self.clock);
         for (request, ()) in self.slowest.kept() {
             text.push('\n');
             text.push_str(&waterfall::waterfall(request, &self.clock));

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::{
     collector::{Collector, Kept},
+    configured::Configured,
     options::{Output, Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -19,6 +20,8 @@ use crate::{export::json, finding::Period, session::TICK, source::live::wall_clo
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    configured: Configured,
     /// Seconds to trace; until interrupted when not given
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     duration: Option<Duration>,
@@ -31,8 +34,9 @@ pub(super) struct Args {
 
 /// Traces, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let policy = args.configured.policy(Period::WholeRun)?;
     let mut collector = Collector::new(&args.kept, wall_clock())?;
-    let mut session = start(&args.target.options(0)?, Period::WholeRun)?;
+    let mut session = start(&args.target.options(0)?, policy)?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() {
         session.source().wait(TICK)?;
@@ -42,7 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     session.finish(&mut collector);
     collector.flush()?;
     let text = match args.output {
-        Output::Json => format!("{:#}\n", json::summary(&session.summary()?)),
+        Output::Json => format!("{:#}\n", json::summary(&session.summary()?, wall_clock())),
         Output::Table => collector.table(&session.summary()?),
     };
     io::stdout().write_all(text.as_bytes()).context("cannot write the result to standard output")

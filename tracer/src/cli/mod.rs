@@ -5,6 +5,7 @@ mod analyze;
 mod capture;
 mod capture_file;
 mod collector;
+mod configured;
 mod doctor;
 mod live;
 mod options;
@@ -78,4 +79,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     error.chain().any(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Flags that commands share must not be named like their own.
+    #[test]
+    fn no_two_arguments_of_a_command_have_one_name() {
+        Cli::command().debug_assert();
+    }
 }

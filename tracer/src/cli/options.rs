@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::{
-    finding::Period,
+    finding::Policy,
     proto::metadata,
     session::Session,
     source::live::{Options, privilege},
@@ -81,9 +81,9 @@ fn parse_ring(text: &str) -> Result<u32, String> {
     allowed.then_some(kib).ok_or_else(|| format!("{kib} KiB is not a power of two from 4 to 1048576"))
 }
 
-/// Starts tracing and says so on standard error; findings judge over `period`.
-pub(super) fn start(options: &Options, period: Period) -> anyhow::Result<Session> {
-    let session = Session::start(options, period)?;
+/// Starts tracing and says so on standard error; findings are judged by `policy`.
+pub(super) fn start(options: &Options, policy: Policy) -> anyhow::Result<Session> {
+    let session = Session::start(options, policy)?;
     privilege::give_up().context("cannot give up capabilities after attaching")?;
     let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
     eprintln!("tracer: ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source());

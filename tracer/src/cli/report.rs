@@ -10,10 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{analyze::Input, capture_file::Capture, slowest::Slowest};
+use super::{analyze::Input, capture_file::Capture, configured::Configured, slowest::Slowest};
 use crate::{
     engine::{FlowEvent, Observer},
     export::html::{self, PacketNumbers, Report},
+    finding::Period,
     offline::{Frames, Offline},
     pod::Pod,
     request::{Attribution, Call, Request},
@@ -24,6 +25,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    configured: Configured,
     /// Where to write the page; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     output: PathBuf,
@@ -34,6 +37,7 @@ pub(super) struct Args {
 
 /// Reads, then writes the page.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let policy = args.configured.policy(Period::WholeRun)?;
     let mut capture = Capture::open(&args.input.files)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
@@ -41,6 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut seen = Numbered { slowest: Slowest::new(args.requests.into()), frames: frames.clone() };
     let summary = {
         let mut offline = Offline::new(&locals, metadata, &mut seen, None);
+        offline.judge_by(policy);
         offline.remember(frames);
         capture.replay(&mut offline)?;
         offline.summary()

@@ -60,6 +60,7 @@ impl<R: Resolve> Engine<R> {
                 step: Step::Connect,
                 what: String::new(),
                 status: None,
+                token: None,
                 remaining_seconds: None,
                 lifetime_seconds: None,
             })
@@ -121,6 +122,7 @@ impl<R: Resolve> Engine<R> {
             step: Step::of(method, path),
             what: format!("{method} {}", public_path(path)),
             status: http.status(),
+            token: said.and_then(|said| said.token),
             remaining_seconds: expiry.remaining(now),
             lifetime_seconds: expiry.lifetime(),
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tracer_ebpf::{record::PayloadRecord, segment::Direction};
 use zeroize::Zeroizing;
 
-use crate::proto::metadata::{BODY_LIMIT, Expiry, request_line};
+use crate::proto::metadata::{BODY_LIMIT, Expiry, carries_token, request_line};
 
 /// Flows to the metadata service that are followed at once; beyond it the oldest is forgotten and has times, but
 /// no steps.
@@ -19,6 +19,8 @@ pub(super) struct Conversation {
     exchange: u32,
     /// Method and path of the request.
     pub(super) request: Option<(String, String)>,
+    /// Whether the request carried a session token.
+    pub(super) token: Option<bool>,
     /// The life of the credentials in the response.
     pub(super) expiry: Expiry,
     response: Option<Zeroizing<Vec<u8>>>,
@@ -49,6 +51,7 @@ impl Conversations {
         }
         if record.direction == Direction::Egress as u8 {
             if record.offset == 0 {
+                conversation.token = carries_token(bytes);
                 conversation.request = request_line(bytes).map(|(method, path)| (method.into(), path.into()));
             }
             return;

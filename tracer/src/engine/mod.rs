@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 pub use self::{pod::PodState, told::On};
 use crate::{
     clock::WallClock,
-    finding::{Finding, Period},
+    finding::{Event, Ledger, Policy},
     flow::decode::Record,
     pod::Pod,
     request::{
@@ -78,6 +78,8 @@ pub trait Observer {
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution);
     /// A flow of the pod opened, failed, retransmitted or closed.
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent);
+    /// A finding opened or closed, or a call is evidence for one that is open: after that call settled.
+    fn finding(&mut self, _event: &Event<'_>) {}
 }
 
 /// Things that were seen and could not be used, by reason.
@@ -99,12 +101,14 @@ pub struct Oddities {
     pub unmatched_dns: u64,
     /// Records with bytes of flows that are not read (any more).
     pub unread: u64,
+    /// Findings that did not open because too many are open.
+    pub findings_refused: u64,
 }
 
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 7] {
+    pub fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -113,6 +117,7 @@ impl Oddities {
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
             ("unread", self.unread),
+            ("findings_refused", self.findings_refused),
         ]
     }
 }
@@ -127,13 +132,14 @@ pub struct Engine<R> {
     retransmits: exchange::Retransmits,
     streams: streams::Streams,
     clock: WallClock,
-    period: Period,
+    policy: Policy,
+    ledger: Ledger,
     oddities: Oddities,
 }
 
 impl<R: Resolve> Engine<R> {
-    /// An engine that knows no pod yet; findings judge over `period`.
-    pub fn new(resolver: R, clock: WallClock, period: Period) -> Self {
+    /// An engine that knows no pod yet; findings are judged by `policy`.
+    pub fn new(resolver: R, clock: WallClock, policy: impl Into<Policy>) -> Self {
         Self {
             resolver,
             pods: Vec::new(),
@@ -143,7 +149,8 @@ impl<R: Resolve> Engine<R> {
             retransmits: exchange::Retransmits::default(),
             streams: streams::Streams::default(),
             clock,
-            period,
+            policy: policy.into(),
+            ledger: Ledger::default(),
             oddities: Oddities::default(),
         }
     }
@@ -161,30 +168,24 @@ impl<R: Resolve> Engine<R> {
     /// Moves time: everything emitted before `now` has been ingested.
     pub fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
         for pod in &mut self.pods {
-            pod.advance(now, observer);
+            pod.advance(now, &mut self.ledger, observer);
         }
     }
 
     /// Settles everything; `now` is the end of the tracing.
     pub fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
         for pod in &mut self.pods {
-            pod.finish(now, observer);
+            pod.finish(now, &mut self.ledger, observer);
         }
     }
 
     /// The sums and open findings of every pod, by name.
     #[must_use]
-    pub fn summary(&self, now: u64) -> Vec<PodSummary> {
-        let mut pods: Vec<PodSummary> = self.pods.iter().map(|pod| pod.summary(now)).collect();
+    pub fn summary(&self) -> Vec<PodSummary> {
+        let mut pods: Vec<PodSummary> = self.pods.iter().map(PodState::summary).collect();
         pods.retain(|p| p.totals.requests > 0 || p.totals.calls.iter().any(|c| c.count > 0));
         pods.sort_by(|a, b| a.pod.cmp(&b.pod));
         pods
-    }
-
-    /// The open findings of every pod.
-    #[must_use]
-    pub fn findings(&self, now: u64) -> Vec<Finding> {
-        self.pods.iter().flat_map(|pod| pod.findings(now)).collect()
     }
 
     /// The pod of a cgroup, known from now on.
@@ -199,10 +200,16 @@ impl<R: Resolve> Engine<R> {
         self.pods.iter().filter_map(|pod| pod.tracker.oldest_unsettled(now)).min()
     }
 
+    /// Judges the findings of pods that are not known yet by this policy.
+    pub fn judge_by(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
-        let mut all = Oddities { unread: self.streams.unread, ..self.oddities };
+        let mut all =
+            Oddities { unread: self.streams.unread, findings_refused: self.ledger.refused, ..self.oddities };
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;
@@ -238,7 +245,7 @@ impl<R: Resolve> Engine<R> {
         let next = self.pods.len();
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
-            self.pods.push(PodState::new(Arc::new(pod), self.period));
+            self.pods.push(PodState::new(Arc::new(pod), &self.policy));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();

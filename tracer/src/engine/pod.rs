@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::{
-    finding::{Finding, Period, Watch},
+    finding::{Event, Ledger, Policy, Watch},
     pod::Pod,
     proto::lookup::{Lookups, Report, Sighting},
     request::{
@@ -25,9 +25,9 @@ pub struct PodState {
 }
 
 impl PodState {
-    pub(super) fn new(pod: Arc<Pod>, period: Period) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, policy: &Policy) -> Self {
         Self {
-            watch: Watch::new(Arc::clone(&pod), period),
+            watch: Watch::new(Arc::clone(&pod), policy),
             pod,
             tracker: PodTracker::default(),
             lookups: Lookups::default(),
@@ -48,28 +48,26 @@ impl PodState {
         }
     }
 
-    pub(super) fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
+    pub(super) fn advance(&mut self, now: u64, ledger: &mut Ledger, observer: &mut dyn Observer) {
         for report in self.lookups.advance(now) {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
         self.tracker.advance(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
+        self.watch.advance(now, ledger, &mut |event| observer.finding(&event));
     }
 
-    pub(super) fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
+    pub(super) fn finish(&mut self, now: u64, ledger: &mut Ledger, observer: &mut dyn Observer) {
         for report in self.lookups.finish(now) {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
         self.tracker.finish(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
+        self.watch.finish(now, ledger, &mut |event| observer.finding(&event));
     }
 
-    pub(super) fn summary(&self, now: u64) -> PodSummary {
-        PodSummary { pod: Arc::clone(&self.pod), totals: self.totals, findings: self.findings(now) }
-    }
-
-    pub(super) fn findings(&self, now: u64) -> Vec<Finding> {
-        self.watch.findings(now)
+    pub(super) fn summary(&self) -> PodSummary {
+        PodSummary { pod: Arc::clone(&self.pod), totals: self.totals, findings: self.watch.findings() }
     }
 
     /// A lookup is not one flow's: its number stands for it. A call from its first query on, so that a
@@ -110,8 +108,8 @@ fn settle(
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
-            watch.call(call, attribution);
             observer.call(pod, call, attribution);
+            watch.call(call, attribution, &mut |event: Event<'_>| observer.finding(&event));
         }
     }
 }

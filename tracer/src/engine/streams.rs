@@ -160,13 +160,7 @@ impl Flow {
     }
 
     /// The flow is over for both sides; `by` ended it.
-    fn end(
-        &mut self,
-        by: Side,
-        seen: Seen,
-        budget: &mut Budget,
-        said: &mut dyn FnMut(&On, Told<'_>, u64),
-    ) {
+    fn end(&mut self, by: Side, seen: Seen, budget: &mut Budget, said: &mut dyn FnMut(&On, Told<'_>, u64)) {
         let Self { on, speaker, ways } = self;
         for (side, ordered) in [Side::Client, Side::Server].into_iter().zip(ways) {
             ordered.finish(budget, &mut |piece: Piece<'_>| hand_on(on, speaker, side, piece, said));
@@ -175,12 +169,7 @@ impl Flow {
     }
 
     /// The socket is closed. Whoever did not reset the flow before, the pod's kernel ended it now.
-    fn close(
-        &mut self,
-        record: &FlowRecord,
-        budget: &mut Budget,
-        said: &mut dyn FnMut(&On, Told<'_>, u64),
-    ) {
+    fn close(&mut self, record: &FlowRecord, budget: &mut Budget, said: &mut dyn FnMut(&On, Told<'_>, u64)) {
         let by_peer = record.flags & flow_flag::RESET_IN != 0;
         let direction = if by_peer { Direction::Ingress } else { Direction::Egress };
         let by = side(direction as u8, self.on.role);

@@ -44,10 +44,10 @@ pub fn call_comment(call: &AttributedCall, request: &Request) -> String {
 #[must_use]
 pub fn finding_comment(finding: &Finding) -> String {
     format!(
-        "tracer: finding {} ({}) of pod {}: {}",
+        "tracer: finding {} ({}) of {}: {}",
         finding.id,
         finding.severity.name(),
-        text::printable(&finding.subject.to_string()),
+        text::subject(finding),
         text::printable(&finding.explanation),
     )
 }

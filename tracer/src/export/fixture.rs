@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use tracer_ebpf::record::{REQUEST_PREFIX, RESPONSE_PREFIX};
 
 use crate::{
-    finding::{Finding, Severity, Value},
+    finding::{Evidence, Finding, Severity, Value},
     flow::{Messages, Transport},
     pod::{Pod, PodName},
     proto::{
@@ -69,6 +69,7 @@ pub(super) fn metadata(step: Step, what: &str) -> What {
         step,
         what: what.into(),
         status: Some(200),
+        token: Some(true),
         remaining_seconds: (step == Step::Credentials).then_some(893),
         lifetime_seconds: (step == Step::Credentials).then_some(900),
     })
@@ -83,8 +84,8 @@ pub(super) fn lookup() -> What {
         wasted: 6,
         search_domains: vec!["shop.svc.cluster.local".into()],
         rcodes: vec![3, 3, 3, 3, 3, 3, 0, 0],
-        timeouts: 0,
         answer_times: vec![1_000_000; 8],
+        ..Lookup::default()
     })
 }
 
@@ -157,17 +158,27 @@ pub(super) fn request_with(calls: Vec<AttributedCall>) -> Request {
     }
 }
 
+#[derive(Debug)]
+struct Seen;
+
+impl Evidence for Seen {
+    fn values(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("calls_per_request", Value::Number(2.0)),
+            ("lifetime_seconds", Value::Seconds(900.0)),
+            ("share", Value::Share(0.8183)),
+        ]
+    }
+}
+
 pub(super) fn finding() -> Finding {
     Finding {
         id: "metadata-credentials",
         severity: Severity::Critical,
         subject: pod(),
+        destination: None,
         since: T0,
-        evidence: vec![
-            ("calls_per_request", Value::Number(2.0)),
-            ("lifetime_seconds", Value::Seconds(900.0)),
-            ("share", Value::Share(0.8183)),
-        ],
+        evidence: Arc::new(Seen),
         explanation:
             "Every request asks the metadata service for credentials: they live 900 s, and SDKs that \
                       refresh at 900 s or less never cache them."

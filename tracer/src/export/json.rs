@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::text;
 use crate::clock::WallClock;
 use crate::{
-    finding::{Finding, Value},
+    finding::{Finding, Kind, Value},
     proto::http::Http,
     request::{
         AttributedCall, Attribution, CallKind, Request, Stages,
@@ -18,10 +18,10 @@ use crate::{
 
 /// The summary; times in seconds, and a pod's stages add up to its total to the nanosecond.
 #[must_use]
-pub fn summary(summary: &Summary) -> Json {
+pub fn summary(summary: &Summary, clock: WallClock) -> Json {
     let accounting = &summary.accounting;
     json!({
-        "pods": summary.pods.iter().map(pod).collect::<Vec<_>>(),
+        "pods": summary.pods.iter().map(|summary| pod(summary, clock)).collect::<Vec<_>>(),
         "accounting": {
             "emitted": accounting.emitted,
             "consumed": accounting.consumed,
@@ -32,7 +32,7 @@ pub fn summary(summary: &Summary) -> Json {
     })
 }
 
-fn pod(summary: &PodSummary) -> Json {
+fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     let totals = &summary.totals;
     let stages = Stages::NAMES.into_iter().zip(totals.stages.values().map(seconds));
     let attribution = Attribution::ALL.map(Attribution::name).into_iter().zip(totals.attribution);
@@ -47,18 +47,21 @@ fn pod(summary: &PodSummary) -> Json {
         "stages": object(stages),
         "attribution": object(attribution),
         "calls": object(calls),
-        "findings": summary.findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": summary.findings.iter().map(|found| finding(found, clock)).collect::<Vec<_>>(),
     })
 }
 
-fn finding(finding: &Finding) -> Json {
+fn finding(finding: &Finding, clock: WallClock) -> Json {
     json!({
         "id": finding.id,
         "severity": finding.severity.name(),
         "subject": finding.subject.to_string(),
-        "evidence": object(finding.evidence.iter().map(|(name, value)| (*name, evidence(value)))),
+        "destination": finding.destination.as_ref().map(ToString::to_string),
+        "since_unix_ns": clock.unix_ns(finding.since),
+        "evidence": object(finding.evidence.values().into_iter().map(|(name, value)| (name, evidence(&value)))),
         "explanation": finding.explanation,
         "remedy": finding.remedy,
+        "page": Kind::page(finding.id),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::{export::fixture, request::totals::Totals};
 #[test]
 fn the_summary_has_the_documented_shape() {
     assert_eq!(
-        summary(&fixture::summary()),
+        summary(&fixture::summary(), WallClock::UNIX),
         json!({
             "pods": [{
                 "pod": "shop/backend-0",
@@ -30,9 +30,12 @@ fn the_summary_has_the_documented_shape() {
                     "id": "metadata-credentials",
                     "severity": "critical",
                     "subject": "shop/backend-0",
+                    "destination": null,
+                    "since_unix_ns": 1_000_000_000,
                     "evidence": { "calls_per_request": 2.0, "lifetime_seconds": 900.0, "share": 0.8183 },
                     "explanation": fixture::finding().explanation,
                     "remedy": fixture::finding().remedy,
+                    "page": "docs/findings/metadata-credentials.md",
                 }],
             }],
             "accounting": { "emitted": 40, "consumed": 40, "dropped": { "ring-full": 0 }, "oddities": { "late": 0 } },
@@ -43,7 +46,7 @@ fn the_summary_has_the_documented_shape() {
 
 #[test]
 fn members_keep_the_order_of_the_stages() {
-    let text = summary(&fixture::summary()).to_string();
+    let text = summary(&fixture::summary(), WallClock::UNIX).to_string();
     let at = |name: &str| text.find(&format!("\"{name}\":")).unwrap();
     assert!(at("receive") < at("dns") && at("metadata") < at("upstream") && at("self") < at("send"));
     assert!(at("calls_per_request") < at("lifetime_seconds"));
@@ -53,17 +56,17 @@ fn members_keep_the_order_of_the_stages() {
 fn a_loss_makes_the_summary_partial() {
     let mut given = fixture::summary();
     given.accounting.dropped.insert("ring-full", 3);
-    assert_eq!(summary(&given)["partial"], true);
+    assert_eq!(summary(&given, WallClock::UNIX)["partial"], true);
 }
 
 #[test]
 fn of_the_oddities_only_abandoned_requests_make_a_summary_partial() {
     let mut given = fixture::summary();
     given.accounting.oddities.insert("unanswered", 5);
-    assert_eq!(summary(&given)["partial"], false);
+    assert_eq!(summary(&given, WallClock::UNIX)["partial"], false);
     given.accounting.oddities.insert("abandoned", 3);
-    assert_eq!(summary(&given)["partial"], true);
-    assert_eq!(summary(&given)["accounting"]["oddities"]["unanswered"], 5);
+    assert_eq!(summary(&given, WallClock::UNIX)["partial"], true);
+    assert_eq!(summary(&given, WallClock::UNIX)["accounting"]["oddities"]["unanswered"], 5);
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn stages_add_up_to_the_nanosecond_even_over_a_day_of_requests() {
     };
     let mut given = fixture::summary();
     given.pods[0].totals = Totals { stages, ..Totals::default() };
-    let pod = &summary(&given)["pods"][0];
+    let pod = &summary(&given, WallClock::UNIX)["pods"][0];
     let sum: f64 = pod["stages"].as_object().unwrap().values().map(|stage| stage.as_f64().unwrap()).sum();
     let total = pod["total_seconds"].as_f64().unwrap();
     assert!((sum - total).abs() < 0.5e-9, "{sum} {total}");

@@ -10,7 +10,7 @@ mod mask_http;
 pub mod pcapng;
 pub mod prometheus;
 pub mod table;
-mod text;
+pub(crate) mod text;
 pub mod waterfall;
 
 #[cfg(test)]

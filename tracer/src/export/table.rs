@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::text;
+use crate::clock::WallClock;
 use crate::{
-    finding::Finding,
+    finding::{Finding, Kind},
     request::{
         Attribution, CallKind, Stages,
         totals::{ABANDONED, Accounting, PodSummary, Summary, Totals, UNCAPTURED},
@@ -20,19 +21,19 @@ const PER_COLUMN: u64 = 20;
 
 /// Per pod: requests, mean and share of each stage, calls and findings; then what tracer itself lost.
 #[must_use]
-pub fn breakdown(summary: &Summary) -> String {
+pub fn breakdown(summary: &Summary, clock: WallClock) -> String {
     let mut table = String::new();
     if summary.pods.is_empty() {
         table += "no request and no call was seen\n\n";
     }
     for pod in &summary.pods {
-        write_pod(&mut table, pod);
+        write_pod(&mut table, pod, clock);
     }
     write_accounting(&mut table, &summary.accounting);
     table
 }
 
-fn write_pod(table: &mut String, summary: &PodSummary) {
+fn write_pod(table: &mut String, summary: &PodSummary, clock: WallClock) {
     let totals = &summary.totals;
     let pod = summary.pod.to_string();
     let pod = text::printable(&pod);
@@ -49,7 +50,7 @@ fn write_pod(table: &mut String, summary: &PodSummary) {
     let attributed: Vec<_> = attributed.map(|(name, count)| format!("{} {count}", name.name())).collect();
     let _ = writeln!(table, "  attributed  {}\n", attributed.join(", "));
     for finding in &summary.findings {
-        write_finding(table, finding);
+        write_finding(table, finding, clock);
     }
 }
 
@@ -84,23 +85,19 @@ fn calls(totals: &Totals) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
-fn write_finding(table: &mut String, finding: &Finding) {
-    let subject = finding.subject.to_string();
-    let _ = writeln!(
-        table,
-        "  finding {} ({}) of pod {}",
-        finding.id,
-        finding.severity.name(),
-        text::printable(&subject)
-    );
+fn write_finding(table: &mut String, finding: &Finding, clock: WallClock) {
+    let (id, severity) = (finding.id, finding.severity.name());
+    let _ = writeln!(table, "  finding {id} ({severity}) of {}", text::subject(finding));
+    write_block(table, "since", &text::time(finding.since, clock));
     write_block(table, "because", &finding.explanation);
-    for (index, (name, value)) in finding.evidence.iter().enumerate() {
+    for (index, (name, value)) in finding.evidence.values().iter().enumerate() {
         let label = if index == 0 { "evidence" } else { "" };
         // The unit stands with the value.
         let name = name.trim_end_matches("_seconds").replace('_', " ");
         write_block(table, label, &format!("{name}: {}", text::value(value)));
     }
     write_block(table, "remedy", &finding.remedy);
+    write_block(table, "more", &Kind::page(finding.id));
     table.push('\n');
 }
 

@@ -20,16 +20,18 @@ pod shop/backend-0: 2 requests, mean 105.23 ms
   attributed  thread 4, exclusive 2, shared 2, none 0
 
   finding metadata-credentials (critical) of pod shop/backend-0
+    since     1970-01-01T00:00:01.000000Z
     because   Every request asks the metadata service for credentials: they live 900 s, and SDKs
               that refresh at 900 s or less never cache them.
     evidence  calls per request: 2
               lifetime: 900 s
               share: 81.8 %
     remedy    Let the credentials live longer than the SDK's refresh threshold.
+    more      docs/findings/metadata-credentials.md
 
 events: 40 emitted = 40 consumed + 0 dropped
 ";
-    assert_eq!(breakdown(&fixture::summary()), expected);
+    assert_eq!(breakdown(&fixture::summary(), WallClock::UNIX), expected);
 }
 
 #[test]
@@ -38,7 +40,7 @@ fn says_clearly_when_it_is_partial() {
     summary.accounting.emitted = 52;
     summary.accounting.dropped.insert("ring-full", 12);
     summary.accounting.dropped.insert("malformed", 0);
-    assert!(breakdown(&summary).ends_with(
+    assert!(breakdown(&summary, WallClock::UNIX).ends_with(
         "events: 52 emitted = 40 consumed + 12 dropped\n\
          PARTIAL: the numbers above miss the 12 dropped (ring-full 12)\n"
     ));
@@ -48,9 +50,9 @@ fn says_clearly_when_it_is_partial() {
 fn shows_oddities_and_what_was_given_up() {
     let mut summary = fixture::summary();
     summary.accounting.oddities.extend([("unanswered", 2), ("late", 0)]);
-    assert!(breakdown(&summary).ends_with("+ 0 dropped\noddities: unanswered 2\n"));
+    assert!(breakdown(&summary, WallClock::UNIX).ends_with("+ 0 dropped\noddities: unanswered 2\n"));
     summary.accounting.oddities.insert("abandoned", 1);
-    assert!(breakdown(&summary).ends_with(
+    assert!(breakdown(&summary, WallClock::UNIX).ends_with(
         "oddities: abandoned 1, unanswered 2\n\
          PARTIAL: the numbers above miss 1 request that was given up in flight\n"
     ));
@@ -63,7 +65,7 @@ fn a_pod_that_only_calls_has_no_stages() {
     summary.pods[0].totals = Totals::default();
     summary.pods[0].totals.add_call(CallKind::Dns, 1_500_000, Attribution::None);
     assert_eq!(
-        breakdown(&summary),
+        breakdown(&summary, WallClock::UNIX),
         "pod shop/backend-0: no requests\n\n\
          \x20 calls       dns 1 (mean 1.50 ms)\n\
          \x20 attributed  thread 0, exclusive 0, shared 0, none 1\n\n\
@@ -73,7 +75,7 @@ fn a_pod_that_only_calls_has_no_stages() {
 
 #[test]
 fn nothing_seen_is_said() {
-    let table = breakdown(&Summary::default());
+    let table = breakdown(&Summary::default(), WallClock::UNIX);
     assert!(table.starts_with("no request and no call was seen\n"), "{table}");
 }
 
@@ -81,12 +83,12 @@ fn nothing_seen_is_said() {
 fn requests_without_time_have_no_shares() {
     let mut summary = fixture::summary();
     summary.pods[0].totals.stages = Stages::default();
-    assert!(breakdown(&summary).contains("  total         0.00    0.0 %\n"));
+    assert!(breakdown(&summary, WallClock::UNIX).contains("  total         0.00    0.0 %\n"));
 }
 
 #[test]
 fn no_line_is_wider_than_the_screen() {
-    for line in breakdown(&fixture::summary()).lines() {
+    for line in breakdown(&fixture::summary(), WallClock::UNIX).lines() {
         assert!(line.chars().count() <= WIDTH, "{line}");
     }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    finding::Value,
+    clock::WallClock,
+    finding::{Finding, Value},
     proto::{http::Http, lookup::Lookup},
     request::{AttributedCall, Attribution, Call, Marks, Request, Stages, What},
 };
@@ -58,7 +59,7 @@ pub(super) fn stage_list(stages: &Stages) -> Vec<String> {
 }
 
 /// Without control characters: names come from the network and from paths.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         text.replace(char::is_control, "\u{fffd}").into()
     } else {
@@ -183,6 +184,19 @@ pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A time of the source's clock as UTC, to the microsecond.
+pub(crate) fn time(source_ns: u64, clock: WallClock) -> String {
+    let time = jiff::Timestamp::from_nanosecond(clock.unix_ns(source_ns).into()).unwrap_or_default();
+    format!("{time:.6}")
+}
+
+/// What a finding is about.
+pub(super) fn subject(finding: &Finding) -> String {
+    let pod = format!("pod {}", finding.subject);
+    let subject = finding.destination.as_ref().map_or(pod.clone(), |to| format!("{pod} to {to}"));
+    printable(&subject).into_owned()
+}
+
 /// A value of a finding's evidence.
 pub(super) fn value(value: &Value) -> String {
     match value {
@@ -192,6 +206,7 @@ pub(super) fn value(value: &Value) -> String {
         Value::Share(share) => format!("{:.1} %", share * 1e2),
         Value::Number(number) => decimals(*number),
         Value::Text(text) => printable(text).into_owned(),
+        Value::List(texts) if texts.is_empty() => "none".to_owned(),
         Value::List(texts) => printable(&texts.join(", ")).into_owned(),
     }
 }

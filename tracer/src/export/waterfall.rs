@@ -43,11 +43,10 @@ pub fn waterfall(request: &Request, clock: &WallClock) -> String {
 }
 
 fn header(request: &Request, clock: WallClock) -> String {
-    let unix_ns = clock.unix_ns(request.messages.request_first);
-    let time = jiff::Timestamp::from_nanosecond(unix_ns.into()).unwrap_or_default();
+    let time = text::time(request.messages.request_first, clock);
     let marks: String = request.marks.names().flat_map(|mark| [", ", mark]).collect();
     format!(
-        "{} → {}, {} ms\n  pod {}, {time:.6}, {} → {}{marks}\n",
+        "{} → {}, {} ms\n  pod {}, {time}, {} → {}{marks}\n",
         text::title(request),
         text::outcome(request),
         text::milliseconds(request.total()),

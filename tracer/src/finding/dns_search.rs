@@ -1,29 +1,48 @@
 //! `dns-search`: a name costs several NXDOMAIN queries before the one that answers, because `ndots` makes the
 //! resolver try every search domain first.
 
-use std::sync::Arc;
-
 use super::{
-    Detector, Finding, Severity, Value, ratio,
-    window::{Merge, Period, Window},
+    Names, Number, Seconds, Severity,
+    kind::{Proves, Rule, Verdict},
+    threshold::thresholds,
+    value::{evidence, ratio},
+    window::{Merge, Window},
 };
-use crate::{
-    pod::Pod,
-    request::{Attribution, Call, Request, What},
-};
+use crate::request::{Attribution, Call, What};
 
-/// Identifier of the finding.
-pub const ID: &str = "dns-search";
-/// Lookups with wasted queries that must have been seen before anything is said.
-const LOOKUPS: u64 = 2;
-/// Wasted queries per lookup from which on it is worth saying: a round of A and AAAA is what a name inside the
-/// cluster may cost.
-const WASTED: f64 = 3.0;
-/// Names and search domains kept in the evidence.
-const LIST: usize = 8;
+thresholds! {
+    /// When wasted queries are a pattern.
+    pub(super) struct Thresholds {
+        /// Lookups with wasted queries that must have been seen.
+        bar lookups: u64 = 2, 1..=1_000_000;
+        /// Wasted queries per such lookup. A round of A and AAAA, 2, is what a name inside the cluster may cost.
+        bar wasted_queries_per_lookup: f64 = 3.0, 0.5..=64;
+    }
+}
 
+evidence! {
+    /// Search domains that were tried in vain.
+    pub(super) struct Evidence {
+        /// Lookups of the pod.
+        lookups: u64,
+        /// Of them, those that tried search domains in vain.
+        lookups_expanded: u64,
+        /// Queries answered NXDOMAIN before the name itself was asked for, per such lookup.
+        wasted_queries_per_lookup: Number,
+        /// Queries of all lookups, per lookup.
+        queries_per_lookup: Number,
+        /// How long a lookup that tried search domains took, on average.
+        seconds_per_lookup: Seconds,
+        /// The domains.
+        search_domains: Names,
+        /// The names that were looked up.
+        names: Names,
+    }
+}
+
+/// Lookups, and what search domains cost them.
 #[derive(Clone, Debug, Default)]
-struct Evidence {
+pub(super) struct Tally {
     lookups: u64,
     expanded: u64,
     queries: u64,
@@ -31,11 +50,11 @@ struct Evidence {
     nanoseconds: u64,
     wasted_nanoseconds: u64,
     first: Option<u64>,
-    names: Vec<String>,
-    domains: Vec<String>,
+    names: Names,
+    domains: Names,
 }
 
-impl Merge for Evidence {
+impl Merge for Tally {
     fn merge(&mut self, other: &Self) {
         self.lookups += other.lookups;
         self.expanded += other.expanded;
@@ -44,86 +63,71 @@ impl Merge for Evidence {
         self.nanoseconds += other.nanoseconds;
         self.wasted_nanoseconds += other.wasted_nanoseconds;
         self.first = self.first.or(other.first);
-        add(&mut self.names, &other.names);
-        add(&mut self.domains, &other.domains);
+        self.names.merge(&other.names);
+        self.domains.merge(&other.domains);
     }
 }
 
-/// Watches a pod's lookups.
-#[derive(Debug)]
-pub(super) struct Watcher {
-    window: Window<Evidence>,
-}
+/// The rule.
+pub(super) struct DnsSearch;
 
-impl Watcher {
-    pub(super) fn new(period: Period) -> Self {
-        Self { window: Window::new(period) }
-    }
-}
+impl Rule for DnsSearch {
+    const ID: &'static str = "dns-search";
+    type Thresholds = Thresholds;
+    type Evidence = Evidence;
+    type Tally = Tally;
 
-impl Detector for Watcher {
-    fn request(&mut self, _request: &Request) {}
-
-    fn call(&mut self, call: &Call, _attribution: Attribution) {
-        let What::Dns(lookup) = &call.what else { return };
-        let evidence = self.window.at(call.start);
+    fn call(window: &mut Window<Tally>, call: &Call, _: Attribution, _: &Thresholds) -> Proves {
+        let What::Dns(lookup) = &call.what else { return Proves::Nothing };
+        let tally = window.at(call.start);
         let nanoseconds = call.end.saturating_sub(call.start);
-        evidence.lookups += 1;
-        evidence.queries += u64::from(lookup.queries);
+        tally.lookups += 1;
+        tally.queries += u64::from(lookup.queries);
         if lookup.search_domains.is_empty() {
-            return;
+            return Proves::Nothing;
         }
-        evidence.expanded += 1;
-        evidence.wasted += u64::from(lookup.wasted);
-        evidence.nanoseconds += nanoseconds;
+        tally.expanded += 1;
+        tally.wasted += u64::from(lookup.wasted);
+        tally.nanoseconds += nanoseconds;
         // Expansions run one after the other, and each round costs about the same.
         let rounds = lookup.search_domains.len() as u64;
-        evidence.wasted_nanoseconds += nanoseconds.saturating_mul(rounds) / (rounds + 1);
-        evidence.first = evidence.first.or(Some(call.start));
-        add(&mut evidence.names, std::slice::from_ref(&lookup.name));
-        add(&mut evidence.domains, &lookup.search_domains);
+        tally.wasted_nanoseconds += nanoseconds.saturating_mul(rounds) / (rounds + 1);
+        tally.first = tally.first.or(Some(call.start));
+        tally.names.add(&lookup.name);
+        lookup.search_domains.iter().for_each(|domain| tally.domains.add(domain));
+        Proves::Pod
     }
 
-    fn finding(&self, subject: &Arc<Pod>, now: u64) -> Option<Finding> {
-        let evidence = self.window.sum(now);
-        let wasted = ratio(evidence.wasted, evidence.expanded);
-        if evidence.expanded < LOOKUPS || wasted < WASTED {
-            return None;
+    fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
+        let wasted = ratio(tally.wasted, tally.expanded);
+        if tally.expanded < thresholds.lookups || wasted < thresholds.wasted_queries_per_lookup {
+            return Vec::new();
         }
-        Some(Finding {
-            id: ID,
+        vec![Verdict {
             severity: Severity::Warning,
-            subject: Arc::clone(subject),
-            since: evidence.first.unwrap_or(now),
+            destination: None,
+            since: tally.first.unwrap_or_default(),
             explanation: format!(
                 "{} of {} lookups tried the search domains {} in vain before the name itself: {wasted:.1} wasted \
                  queries and about {:.2} ms per lookup.",
-                evidence.expanded,
-                evidence.lookups,
-                evidence.domains.join(", "),
-                ratio(evidence.wasted_nanoseconds, evidence.expanded) / 1e6,
+                tally.expanded,
+                tally.lookups,
+                tally.domains.joined(),
+                ratio(tally.wasted_nanoseconds, tally.expanded) / 1e6,
             ),
             remedy: "Set dnsConfig.options ndots to 1 (or 2) in the pod's spec, or end the name with a dot in the \
                      client's configuration, so that the resolver asks for the full name first."
                 .to_owned(),
-            evidence: vec![
-                ("lookups", Value::Count(evidence.lookups)),
-                ("lookups_expanded", Value::Count(evidence.expanded)),
-                ("wasted_queries_per_lookup", Value::Number(wasted)),
-                ("queries_per_lookup", Value::Number(ratio(evidence.queries, evidence.lookups))),
-                ("seconds_per_lookup", Value::Seconds(ratio(evidence.nanoseconds, evidence.expanded) / 1e9)),
-                ("search_domains", Value::List(evidence.domains)),
-                ("names", Value::List(evidence.names)),
-            ],
-        })
-    }
-}
-
-fn add(list: &mut Vec<String>, more: &[String]) {
-    for text in more {
-        if list.len() < LIST && !list.contains(text) {
-            list.push(text.clone());
-        }
+            evidence: Evidence {
+                lookups: tally.lookups,
+                lookups_expanded: tally.expanded,
+                wasted_queries_per_lookup: Number(wasted),
+                queries_per_lookup: Number(ratio(tally.queries, tally.lookups)),
+                seconds_per_lookup: Seconds(ratio(tally.nanoseconds, tally.expanded) / 1e9),
+                search_domains: tally.domains.clone(),
+                names: tally.names.clone(),
+            },
+        }]
     }
 }
 

@@ -1,12 +1,8 @@
-use std::net::{Ipv4Addr, SocketAddr};
-
 use super::*;
 use crate::{
+    finding::fixture::{self, Case},
     proto::lookup::Lookup,
-    request::{CallKind, Thread},
 };
-
-const MS: u64 = 1_000_000;
 
 fn call(wasted: u32, domains: &[&str]) -> Call {
     let lookup = Lookup {
@@ -16,45 +12,33 @@ fn call(wasted: u32, domains: &[&str]) -> Call {
         search_domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
         ..Lookup::default()
     };
-    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53);
-    Call {
-        kind: CallKind::Dns,
-        start: 100 * MS,
-        end: 220 * MS,
-        flow: 0,
-        number: 0,
-        local: address,
-        peer: address,
-        thread: Thread::default(),
-        what: What::Dns(lookup),
-        answered: true,
-    }
-}
-
-fn finding(calls: &[Call]) -> Option<Finding> {
-    let mut watcher = Watcher::new(Period::LastMinute);
-    for call in calls {
-        watcher.call(call, Attribution::Thread);
-    }
-    watcher.finding(&Arc::new(Pod { uid: "pod".to_owned(), name: None }), 1000 * MS)
+    fixture::lookup(lookup, 100, 220)
 }
 
 #[test]
 fn wasted_queries_and_search_domains_are_named() {
     let call = call(6, &["a.svc.cluster.local", "svc.cluster.local", "cluster.local"]);
-    let finding = finding(&[call.clone(), call]).expect("two expanded lookups");
-    assert!(finding.explanation.contains("6.0 wasted queries"), "{}", finding.explanation);
-    assert!(finding.explanation.contains("about 90.00 ms"), "three of four rounds: {}", finding.explanation);
-    assert!(finding.remedy.contains("ndots"));
+    let found = Case::<DnsSearch>::of(&[call.clone(), call]).expect("two expanded lookups");
+    assert!(found.explanation.contains("6.0 wasted queries"), "{}", found.explanation);
+    assert!(found.explanation.contains("about 90.00 ms"), "three of four rounds: {}", found.explanation);
+    assert!(found.remedy.contains("ndots"));
+    assert_eq!((found.since, found.evidence.lookups_expanded), (100 * fixture::MS, 2));
 }
 
 #[test]
 fn one_lookup_is_no_pattern() {
-    assert_eq!(finding(&[call(6, &["a", "b", "c"])]), None);
+    assert!(Case::<DnsSearch>::of(&[call(6, &["a", "b", "c"])]).is_none());
 }
 
 #[test]
 fn names_found_at_once_or_in_the_second_domain_are_fine() {
-    assert_eq!(finding(&[call(0, &[]), call(0, &[])]), None);
-    assert_eq!(finding(&[call(2, &["a"]), call(2, &["a"])]), None);
+    assert!(Case::<DnsSearch>::of(&[call(0, &[]), call(0, &[])]).is_none());
+    assert!(Case::<DnsSearch>::of(&[call(2, &["a"]), call(2, &["a"])]).is_none());
+}
+
+#[test]
+fn only_an_expanded_lookup_is_evidence() {
+    let mut case = Case::<DnsSearch>::new();
+    assert_eq!(case.call(&call(0, &[]), Attribution::None), Proves::Nothing);
+    assert_eq!(case.call(&call(2, &["a"]), Attribution::None), Proves::Pod);
 }

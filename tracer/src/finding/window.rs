@@ -1,11 +1,16 @@
 //! Evidence over a period: a sliding minute in buckets of ten seconds, or everything.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    net::SocketAddr,
+};
 
 /// Length of a bucket.
 const BUCKET: u64 = 10_000_000_000;
 /// Buckets that count.
 const BUCKETS: usize = 6;
+/// Destinations that a tally tells apart; what goes to further ones is not counted.
+pub(super) const DESTINATION_LIMIT: usize = 32;
 
 /// Evidence that adds up.
 pub(super) trait Merge: Default {
@@ -26,13 +31,15 @@ pub enum Period {
 #[derive(Debug)]
 pub(super) struct Window<T> {
     period: Period,
-    buckets: VecDeque<(u64, T)>,
+    /// The newest of [`Window::older`].
+    newest: (u64, T),
+    older: VecDeque<(u64, T)>,
 }
 
 impl<T: Merge> Window<T> {
     /// No evidence yet.
     pub(super) fn new(period: Period) -> Self {
-        Self { period, buckets: VecDeque::new() }
+        Self { period, newest: (0, T::default()), older: VecDeque::new() }
     }
 
     /// The evidence of the bucket in which `time` lies. Evidence that comes late counts to the newest.
@@ -41,14 +48,13 @@ impl<T: Merge> Window<T> {
             Period::LastMinute => time / BUCKET,
             Period::WholeRun => 0,
         };
-        if self.buckets.back().is_none_or(|(newest, _)| *newest < number) {
-            self.buckets.push_back((number, T::default()));
-            while self.buckets.len() > BUCKETS {
-                self.buckets.pop_front();
+        if self.newest.0 < number {
+            self.older.push_back(std::mem::replace(&mut self.newest, (number, T::default())));
+            if self.older.len() >= BUCKETS {
+                self.older.pop_front();
             }
         }
-        let newest = self.buckets.len() - 1;
-        &mut self.buckets[newest].1
+        &mut self.newest.1
     }
 
     /// The sum over the period that ends at `now`.
@@ -58,15 +64,53 @@ impl<T: Merge> Window<T> {
             Period::WholeRun => 0,
         };
         let mut sum = T::default();
-        for (_, evidence) in self.buckets.iter().filter(|(number, _)| *number >= oldest) {
+        for (_, evidence) in self.older.iter().chain([&self.newest]).filter(|(number, _)| *number >= oldest) {
             sum.merge(evidence);
         }
         sum
     }
 }
 
+/// A tally per destination, [`DESTINATION_LIMIT`] at most.
+#[derive(Debug)]
+pub(super) struct PerDestination<T>(BTreeMap<SocketAddr, T>);
+
+impl<T> Default for PerDestination<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Merge> PerDestination<T> {
+    /// The tally of a destination, unless there are too many.
+    pub(super) fn at(&mut self, destination: SocketAddr) -> Option<&mut T> {
+        let room = self.0.len() < DESTINATION_LIMIT;
+        match self.0.entry(destination) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => room.then(|| new.insert(T::default())),
+        }
+    }
+
+    /// Each with its tally.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SocketAddr, &T)> {
+        self.0.iter().map(|(destination, tally)| (*destination, tally))
+    }
+}
+
+impl<T: Merge> Merge for PerDestination<T> {
+    fn merge(&mut self, other: &Self) {
+        for (destination, tally) in other.iter() {
+            if let Some(sum) = self.at(destination) {
+                sum.merge(tally);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     impl Merge for u64 {
@@ -92,6 +136,19 @@ mod tests {
             *window.at(second * 1_000_000_000) += 1;
         }
         assert_eq!(window.sum(400_000_000_000), 120);
-        assert_eq!(window.buckets.len(), 1);
+        assert!(window.older.is_empty());
+    }
+
+    #[test]
+    fn destinations_are_bounded() {
+        let address = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let mut tally = PerDestination::<u64>::default();
+        for port in 0..100 {
+            if let Some(count) = tally.at(address(port)) {
+                *count += 1;
+            }
+        }
+        assert_eq!(tally.iter().count(), DESTINATION_LIMIT);
+        assert!(tally.at(address(1)).is_some() && tally.at(address(99)).is_none());
     }
 }

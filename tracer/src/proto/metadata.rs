@@ -25,6 +25,9 @@ pub const ADDRESSES: [IpAddr; 6] = [
 /// Where ECS hands out a task's credentials, before the id.
 const ECS: &str = "/v2/credentials/";
 
+/// The header that carries the session token of IMDSv2.
+const TOKEN_HEADER: &[u8] = b"x-aws-ec2-metadata-token";
+
 /// Step of a metadata call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
@@ -85,6 +88,8 @@ pub struct MetadataCall {
     pub what: String,
     /// Status of the answer.
     pub status: Option<u16>,
+    /// Whether the request carried a session token of IMDSv2; none when its head was not seen to the end.
+    pub token: Option<bool>,
     /// Seconds the credentials had left when the answer came.
     pub remaining_seconds: Option<i64>,
     /// Seconds from their issue to their expiry, when the answer says when they were issued.
@@ -175,6 +180,22 @@ pub fn request_line(request: &[u8]) -> Option<(&str, &str)> {
     Some((method, plain_path(path.get(..path.len().min(PATH_LIMIT))?)?))
 }
 
+/// Whether a request's first bytes have the header with which IMDSv2 sends the session token (whose value is not
+/// read); none when the head goes on beyond them.
+#[must_use]
+pub fn carries_token(request: &[u8]) -> Option<bool> {
+    for line in request.split_inclusive(|byte| *byte == b'\n').skip(1) {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        if name.len() < line.len() && name.eq_ignore_ascii_case(TOKEN_HEADER) {
+            return Some(true);
+        }
+        if matches!(line, b"\n" | b"\r\n") {
+            return Some(false);
+        }
+    }
+    None
+}
+
 /// The path as it may be shown: who knows the id at the end of an ECS task's path gets its credentials.
 #[must_use]
 pub fn public_path(path: &str) -> &str {
@@ -238,5 +259,17 @@ mod tests {
         assert_eq!(request_line(b"\x16\x03"), None);
         assert_eq!(request_line(b"GET http://user:secret@host/ HTTP/1.1\r\n"), None);
         assert_eq!(request_line(b"SECRET / HTTP/1.1\r\n"), None);
+    }
+
+    #[test]
+    fn a_token_is_seen_by_its_header() {
+        let with = b"GET / HTTP/1.1\r\nHost: x\r\nX-Aws-Ec2-Metadata-Token: canary\r\n\r\n";
+        assert_eq!(carries_token(with), Some(true));
+        let life = b"PUT / HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n";
+        assert_eq!(carries_token(life), Some(false), "how long a token shall live is not a token");
+        assert_eq!(carries_token(b"GET / HTTP/1.1\nHost: x\n\nx-aws-ec2-metadata-token: y"), Some(false));
+        for length in 0..life.len() {
+            assert_eq!(carries_token(&life[..length]), None, "{length}");
+        }
     }
 }

@@ -1,12 +1,13 @@
-//! The client: as many calls at once as it is told to, all on one connection.
+//! The client: many calls at once, all on one connection.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tokio::time::Instant;
 use tonic::codegen::Bytes;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::tokio_stream::{self as stream, StreamExt as _};
@@ -17,6 +18,13 @@ use super::codec::Plain;
 use super::{Ask, CallLine, Kind, MESSAGE_LIMIT};
 use crate::clock::unix_ns;
 use crate::log::Log;
+
+/// Between the beginnings of calls: they last half a second and more, so that more than 64 go on at once, and
+/// the client has time to date each of them well.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Before each message of a stream.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Flags of the client.
 #[derive(Args)]
@@ -30,9 +38,6 @@ pub struct Client {
     /// Calls in all
     #[arg(long, default_value_t = 640)]
     calls: u64,
-    /// Calls at once
-    #[arg(long, default_value_t = 64)]
-    parallel: u64,
 }
 
 /// One call.
@@ -65,7 +70,7 @@ impl Plan {
         }
         let kind = Kind::ALL[usize::try_from(n % 4).unwrap_or(0)];
         let status = if n % 10 == 3 { pick(2, &[3, 5, 7, 13, 14, 16]) } else { 0 };
-        let ask = Ask { wait: 10 + pick(3, &[0, 10, 40, 90, 190]), messages: 3, size: answer, status };
+        let ask = Ask { wait: 500 + pick(3, &[0, 10, 40, 90, 190]), messages: 3, size: answer, status };
         Self { n, kind, messages, size: size as usize, ask }
     }
 }
@@ -73,27 +78,20 @@ impl Plan {
 impl Client {
     /// Makes the calls.
     pub fn run(&self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(self.calls())
     }
 
+    /// Each call begins at its time, whatever became of those before it.
     async fn calls(&self) -> Result<()> {
         let log = Arc::new(Log::create(&self.log)?);
         let endpoint = Endpoint::from_shared(format!("http://{}", self.target))?;
         let channel = endpoint.connect().await.with_context(|| format!("connect to {}", self.target))?;
-        let next = Arc::new(AtomicU64::new(1));
-        let (last, mut tasks) = (self.calls, Vec::new());
-        for _ in 0..self.parallel {
-            let (log, channel, next) = (Arc::clone(&log), channel.clone(), Arc::clone(&next));
-            tasks.push(tokio::spawn(async move {
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n > last {
-                        return;
-                    }
-                    log.write(&call(channel.clone(), Plan::of(n)).await);
-                }
-            }));
+        let (began, mut tasks) = (Instant::now(), Vec::new());
+        for n in 1..=self.calls {
+            tokio::time::sleep_until(began + PACE * u32::try_from(n)?).await;
+            let (log, channel) = (Arc::clone(&log), channel.clone());
+            tasks.push(tokio::spawn(async move { log.write(&call(channel, Plan::of(n)).await) }));
         }
         for task in tasks {
             task.await.context("a caller")?;
@@ -120,7 +118,12 @@ async fn answered(channel: Channel, plan: Plan, message: Bytes, received: &mut u
         Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::try_from(plan.kind.path(plan.n)).map_err(|_| Status::internal("a path"))?;
-    let messages = stream::iter(vec![message.clone(); plan.messages as usize]);
+    // The head leaves before a message is encoded, which takes milliseconds for a large one.
+    let messages = stream::iter(vec![message.clone(); plan.messages as usize]).then(|message| async {
+        tokio::time::sleep(PAUSE).await;
+        message
+    });
+    let messages = Box::pin(messages);
     match plan.kind {
         Kind::Unary => {
             *received = grpc.unary(Request::new(message), path, Plain).await?.into_inner().len() as u64

@@ -4,29 +4,36 @@ use std::sync::Arc;
 
 use crate::{
     engine::{FlowEvent, Observer},
-    export::prometheus::{ConnectResult, Metrics, POD_LIMIT, ResetBy},
-    finding,
+    export::{
+        prometheus::{ConnectResult, Metrics, POD_LIMIT, ResetBy},
+        text,
+    },
+    finding::{Event, Finding, KINDS, Settings},
     pod::Pod,
     request::{Attribution, Call, Request},
     session::Session,
+    source::live::wall_clock,
 };
 
 /// The metrics of the agent.
 pub(super) struct Exporter {
     metrics: Metrics,
+    /// The findings that are looked for.
+    findings: Vec<&'static str>,
 }
 
 impl Exporter {
     /// Without a series of a pod yet.
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self { metrics: Metrics::new(POD_LIMIT)? })
+    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let enabled = KINDS.iter().zip(settings.kinds()).filter(|(_, settings)| settings.enabled);
+        Ok(Self { metrics: Metrics::new(POD_LIMIT)?, findings: enabled.map(|(kind, _)| kind.id).collect() })
     }
 
     /// The exposition, as of now.
     pub(super) fn metrics(&mut self, session: &Session) -> anyhow::Result<String> {
         let summary = session.summary()?;
         for pod in &summary.pods {
-            for id in finding::IDS {
+            for &id in &self.findings {
                 self.metrics.finding(&pod.pod, id, pod.findings.iter().any(|finding| finding.id == id));
             }
         }
@@ -64,4 +71,24 @@ impl Observer for Exporter {
             FlowEvent::Retransmits(segments) => self.metrics.tcp_retransmits(pod, segments),
         }
     }
+
+    fn finding(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Opened(finding) => log("a finding opened", finding),
+            Event::Closed(finding) => log("a finding closed", finding),
+            Event::Evidence(..) => {}
+        }
+    }
+}
+
+fn log(what: &str, finding: &Finding) {
+    tracing::info!(
+        finding = finding.id,
+        pod = %finding.subject,
+        destination = finding.destination.as_ref().map(tracing::field::display),
+        severity = finding.severity.name(),
+        since = text::time(finding.since, wall_clock()),
+        explanation = &*text::printable(&finding.explanation),
+        "{what}"
+    );
 }

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use self::{exporter::Exporter, server::Query};
 use super::{
+    configured::Configured,
     options::{Target, start},
     stop::Stop,
 };
@@ -19,6 +20,7 @@ use crate::{
     export::json,
     finding::Period,
     session::{Session, TICK},
+    source::live::wall_clock,
 };
 
 /// Arguments of `tracer agent`.
@@ -26,6 +28,11 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    configured: Configured,
+    /// Say whether the configuration can be used, and end
+    #[arg(long)]
+    check_config: bool,
     /// Address to serve /metrics, /healthz, /readyz and /api/v1/summary on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464", env = "TRACER_LISTEN")]
     listen: SocketAddr,
@@ -33,11 +40,16 @@ pub(super) struct Args {
 
 /// Traces and serves until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let policy = args.configured.policy(Period::LastMinute)?;
+    if args.check_config {
+        eprintln!("tracer: the configuration can be used");
+        return Ok(());
+    }
     // The port first: an occupied one must not cost an attach.
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
-    let mut exporter = Exporter::new()?;
-    let mut session = start(&args.target.options(0)?, Period::LastMinute)?;
+    let mut exporter = Exporter::new(&policy.settings)?;
+    let mut session = start(&args.target.options(0)?, policy)?;
     let queries = server::start(listener)?;
     let stop = Stop::after(None)?;
     while !stop.is_now() {
@@ -68,7 +80,11 @@ fn answer(queries: &Receiver<Query>, session: &Session, exporter: &mut Exporter)
             Query::Metrics(reply) => drop(reply.send(exporter.metrics(session))),
             Query::Summary(reply) => {
                 let summary = session.summary().map_err(anyhow::Error::from);
-                drop(reply.send(summary.map(|summary| format!("{:#}\n", json::summary(&summary)))));
+                drop(
+                    reply.send(
+                        summary.map(|summary| format!("{:#}\n", json::summary(&summary, wall_clock()))),
+                    ),
+                );
             }
         }
     }

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use super::held::{Held, Target};
 use crate::{
     engine::{FlowEvent, Observer},
     export::comment::{call_comment, finding_comment, request_comment},
-    finding::{dns_search, metadata_credentials},
+    finding::{Event, Place},
     pod::Pod,
-    proto::metadata::Step,
-    request::{AttributedCall, Attribution, Call, Request, What},
-    session::Session,
+    request::{Attribution, Call, Request},
 };
 
 /// Puts comments on held packets.
@@ -20,33 +16,9 @@ use crate::{
 pub(super) struct Commenter {
     /// The packets.
     pub(super) held: Held,
-    /// Open findings as comments, by pod and identifier.
-    findings: FxHashMap<(Arc<Pod>, &'static str), String>,
 }
 
-impl Commenter {
-    /// Takes over which findings are open.
-    pub(super) fn findings(&mut self, session: &Session) {
-        let open = session.findings();
-        self.findings = open.iter().map(|f| ((Arc::clone(&f.subject), f.id), finding_comment(f))).collect();
-    }
-
-    fn call_comments(&mut self, attributed: &AttributedCall, request: &Request) {
-        let call = &attributed.call;
-        let target = target(call);
-        self.held.comment(target, call.start, call_comment(attributed, request));
-        let finding = match &call.what {
-            What::Metadata(metadata) if metadata.step == Step::Credentials => metadata_credentials::ID,
-            What::Dns(lookup) if !lookup.search_domains.is_empty() => dns_search::ID,
-            _ => return,
-        };
-        if let Some(comment) = self.findings.get(&(Arc::clone(&request.pod), finding)) {
-            self.held.comment(target, call.start, comment.clone());
-        }
-    }
-}
-
-fn target(call: &Call) -> Target {
+fn target(call: &Place) -> Target {
     match call.number {
         _ if call.flow == 0 => Target::Datagram(call.local),
         0 => Target::Syn(call.flow),
@@ -57,17 +29,21 @@ fn target(call: &Call) -> Target {
 impl Observer for Commenter {
     fn request(&mut self, request: &Request) {
         let first = request.messages.request_first;
-        self.held.comment(
-            Target::Message(request.flow, request.number, false),
-            first,
-            request_comment(request),
-        );
+        let target_of_request = Target::Message(request.flow, request.number, false);
+        self.held.comment(target_of_request, first, request_comment(request));
         for attributed in &request.calls {
-            self.call_comments(attributed, request);
+            let call = Place::of(&attributed.call);
+            self.held.comment(target(&call), call.start, call_comment(attributed, request));
         }
     }
 
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn finding(&mut self, event: &Event<'_>) {
+        if let Event::Evidence(finding, call) = event {
+            self.held.comment(target(call), call.start, finding_comment(finding));
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::{path::PathBuf, time::Duration};
 
 use self::{comments::Commenter, held::Held, output::Sink};
 use super::{
+    configured::Configured,
     options::{Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -25,6 +26,8 @@ const PACKETS_PER_TICK: usize = 1 << 20;
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    configured: Configured,
     /// File to write, or - for standard output (as in: tracer capture -w - | wireshark -k -i -)
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     file: PathBuf,
@@ -42,8 +45,9 @@ pub(super) struct Args {
 
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let policy = args.configured.policy(Period::LastMinute)?;
     let output = Sink::open(&args.file)?;
-    let mut session = start(&args.target.options(args.snap_length)?, Period::WholeRun)?;
+    let mut session = start(&args.target.options(args.snap_length)?, policy)?;
     let mut output = output.begin(args.count)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();
@@ -52,7 +56,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         // Packets first: what settles next may be about them.
         hold(&mut session, &mut commenter.held);
         session.tick(&mut commenter);
-        commenter.findings(&session);
         let ripe = commenter.held.ripe(boot_time(), session.oldest_unsettled());
         output.write(&mut session, ripe)?;
     }

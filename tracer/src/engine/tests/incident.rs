@@ -32,7 +32,7 @@ fn the_metadata_incident_is_broken_down_and_named() {
 #[test]
 fn credentials_that_outlive_the_threshold_are_no_finding() {
     let (lab, summary) = incident(6 * 3600);
-    assert_eq!(summary[0].findings, []);
+    assert!(summary[0].findings.is_empty(), "{:?}", summary[0].findings);
     let What::Metadata(metadata) = &lab.seen.calls[0].0.what else { panic!("{:?}", lab.seen.calls[0]) };
     assert_eq!((metadata.step, metadata.lifetime_seconds), (Step::Credentials, Some(6 * 3600)));
     assert!(metadata.what.ends_with("/security-credentials/role"), "the whole path, not the prefix");

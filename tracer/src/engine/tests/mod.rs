@@ -1,4 +1,5 @@
 mod dns;
+mod findings;
 mod flows;
 mod incident;
 
@@ -7,6 +8,7 @@ use tracer_ebpf::record::{DATAGRAM_PREFIX, FlowRecord, PayloadRecord, flow_flag,
 
 use super::*;
 use crate::{
+    finding::Period,
     flow::address_bytes,
     proto::metadata::Step,
     request::{CallKind, What},
@@ -32,6 +34,7 @@ struct Seen {
     requests: Vec<Request>,
     calls: Vec<(Call, Attribution)>,
     flows: Vec<FlowEvent>,
+    findings: Vec<String>,
 }
 
 impl Observer for Seen {
@@ -45,6 +48,16 @@ impl Observer for Seen {
 
     fn flow(&mut self, _: &Arc<Pod>, event: FlowEvent) {
         self.flows.push(event);
+    }
+
+    fn finding(&mut self, event: &Event<'_>) {
+        self.findings.push(match event {
+            Event::Opened(finding) => format!("opened {}", finding.id),
+            Event::Closed(finding) => format!("closed {}", finding.id),
+            Event::Evidence(finding, call) => {
+                format!("evidence for {} at {} ms", finding.id, call.start / MS)
+            }
+        });
     }
 }
 
@@ -125,7 +138,7 @@ impl Lab {
 
     fn finish(&mut self, ms: u64) -> Vec<PodSummary> {
         self.engine.finish(ms * MS, &mut self.seen);
-        self.engine.summary(ms * MS)
+        self.engine.summary()
     }
 }
 

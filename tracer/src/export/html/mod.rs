@@ -7,7 +7,8 @@ use std::fmt::{self, Write as _};
 pub use self::waterfall::PacketNumbers;
 use super::text;
 use crate::{
-    finding::Finding,
+    clock::WallClock,
+    finding::{Finding, Kind},
     request::{
         Request, Stages,
         totals::{PodSummary, Summary, Totals},
@@ -105,16 +106,24 @@ fn write_bar(page: &mut String, shares: [u64; 7]) {
 fn write_finding(page: &mut String, finding: &Finding) {
     let _ = write!(
         page,
-        "<div class=\"finding {severity}\"><h3>{} ({severity})</h3><p>{}</p><table>",
+        "<div class=\"finding {severity}\"><h3>{} ({severity})</h3><p class=\"soft\">{}, since {}</p><p>{}</p><table>",
         finding.id,
+        Escaped(&text::subject(finding)),
+        // A capture's times are Unix times.
+        text::time(finding.since, WallClock::UNIX),
         Escaped(&finding.explanation),
         severity = finding.severity.name(),
     );
-    for (name, value) in &finding.evidence {
+    for (name, value) in &finding.evidence.values() {
         let name = name.trim_end_matches("_seconds").replace('_', " ");
         let _ = write!(page, "<tr><td>{name}</td><td>{}</td></tr>", Escaped(&text::value(value)));
     }
-    let _ = writeln!(page, "</table><p><b>Remedy:</b> {}</p></div>", Escaped(&finding.remedy));
+    let _ = writeln!(
+        page,
+        "</table><p><b>Remedy:</b> {}</p><p class=\"soft\">More: {}</p></div>",
+        Escaped(&finding.remedy),
+        Kind::page(finding.id)
+    );
 }
 
 fn write_requests(page: &mut String, requests: &[(Request, PacketNumbers)]) {

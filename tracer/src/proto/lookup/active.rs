@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{
     GIVE_UP, GRACE, Lookup, QUERY_LIMIT, Report, Sighting,
     query::{AT_ONCE, Answer, NXDOMAIN, Query},
+    silence::silence,
 };
 use crate::{proto::dns::Message, request::Thread};
 
@@ -184,6 +185,10 @@ impl Active {
         let last_answer = self.queries.iter().filter_map(|q| q.answer).map(|answer| answer.time).max();
         // Without an answer and without waiting for one, its connection is over, which was the last of it.
         let given_up = if waiting { now.min(self.last.saturating_add(GIVE_UP)) } else { self.last };
+        let mut lookup = self.summarize();
+        if !open && lookup.timeouts > 0 {
+            lookup.silence = silence(&self.queries.iter().map(Query::asked).collect::<Vec<_>>());
+        }
         Report {
             number: self.number,
             updates,
@@ -194,7 +199,7 @@ impl Active {
             peer: self.peer,
             thread: self.thread,
             answered,
-            lookup: self.summarize(),
+            lookup,
         }
     }
 

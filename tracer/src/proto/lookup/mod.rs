@@ -3,10 +3,12 @@
 
 mod active;
 mod query;
+mod silence;
 
 use std::{collections::VecDeque, net::SocketAddr};
 
 use self::active::Active;
+pub use self::silence::{Server, Silence};
 use super::dns::Message;
 use crate::request::Thread;
 
@@ -32,6 +34,8 @@ pub struct Lookup {
     pub timeouts: u32,
     /// Time of each answered query, nanoseconds, in the order of `rcodes`.
     pub answer_times: Vec<u64>,
+    /// The waits for answers that did not come; known at its end.
+    pub silence: Silence,
 }
 
 /// Queries kept per lookup: 32 search domains, A and AAAA.

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::Sighting;
+use super::{
+    Sighting,
+    silence::{self, Asked, Sent},
+};
 use crate::proto::{dns::Message, dns_transactions::is_transfer};
 
 /// Transmissions kept per query: three attempts at two or three servers. Beyond it the oldest is forgotten and
@@ -211,12 +214,28 @@ impl Query {
 
     /// Transmissions without an answer, but for those of the attempt that got it from another server.
     pub(super) fn timeouts(&self) -> u32 {
-        let counts = |t: &&Transmission| {
-            matches!(t.fate, Fate::Waiting | Fate::Lost)
-                && self.answer.is_none_or(|answer| answer.asked.abs_diff(t.sent) > AT_ONCE)
-        };
-        let kept = self.transmissions.iter().filter(counts).count();
+        let kept = self.transmissions.iter().filter(|t| self.outcome(t) == silence::Fate::TimedOut).count();
         u32::try_from(kept).unwrap_or(u32::MAX).saturating_add(self.forgotten)
+    }
+
+    fn outcome(&self, transmission: &Transmission) -> silence::Fate {
+        let at_once = |answer: Answer| answer.asked.abs_diff(transmission.sent) <= AT_ONCE;
+        match transmission.fate {
+            Fate::Answered => silence::Fate::Answered,
+            Fate::Waiting | Fate::Lost if !self.answer.is_some_and(at_once) => silence::Fate::TimedOut,
+            _ => silence::Fate::Spare,
+        }
+    }
+
+    /// For what was waited for in vain.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        let sent =
+            |t: &Transmission| Sent { time: t.sent, local: t.local, peer: t.peer, fate: self.outcome(t) };
+        Asked {
+            name: &self.name,
+            answered: self.answer.map(|answer| answer.time),
+            sent: self.transmissions.iter().map(sent).collect(),
+        }
     }
 
     /// Whether an answer repeats the question, or may leave it out: servers do with what they cannot read

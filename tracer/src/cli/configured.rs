@@ -1,0 +1,37 @@
+//! The configuration file of the commands that look for findings.
+
+use std::{fs::File, io::Read as _, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+
+use crate::{
+    config::{Config, SIZE_LIMIT},
+    finding::{Period, Policy},
+};
+
+/// Which file.
+#[derive(Debug, clap::Args)]
+pub(super) struct Configured {
+    /// JSON file with the thresholds of findings [default: those of docs/findings]
+    #[arg(long, value_name = "FILE", env = "TRACER_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Configured {
+    /// What findings are judged by over a period.
+    pub(super) fn policy(&self, period: Period) -> anyhow::Result<Policy> {
+        Ok(Policy { period, settings: Arc::new(self.load()?.findings) })
+    }
+
+    /// Reads the file; without one everything is as by default.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        let Some(path) = &self.config else { return Ok(Config::default()) };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| {
+            // One byte more tells that it is too long.
+            file.take(SIZE_LIMIT as u64 + 1).read_to_end(&mut bytes)
+        });
+        read.with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Config::parse(&bytes).with_context(|| format!("cannot use the configuration {}", path.display()))
+    }
+}

@@ -1,0 +1,102 @@
+//! Calls and requests for the tests of findings, and what a rule makes of them.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use super::{
+    kind::{Proves, Rule, Verdict},
+    threshold::Thresholds as _,
+    window::{Period, Window},
+};
+use crate::{
+    flow::{Messages, Transport},
+    pod::Pod,
+    proto::lookup::Lookup,
+    request::{Attribution, Call, CallKind, Marks, Request, Stages, Thread, What},
+};
+
+pub(super) const MS: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1000 * MS;
+
+/// A rule with its default thresholds and what it has seen in a minute.
+pub(super) struct Case<R: Rule> {
+    window: Window<R::Tally>,
+    thresholds: R::Thresholds,
+}
+
+impl<R: Rule> Case<R> {
+    pub(super) fn new() -> Self {
+        Self { window: Window::new(Period::LastMinute), thresholds: R::Thresholds::of(&[]) }
+    }
+
+    pub(super) fn request(&mut self, request: &Request) {
+        R::request(&mut self.window, request);
+    }
+
+    pub(super) fn call(&mut self, call: &Call, attribution: Attribution) -> Proves {
+        R::call(&mut self.window, call, attribution, &self.thresholds)
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<Verdict<R::Evidence>> {
+        R::judge(&self.window.sum(SECOND), &self.thresholds)
+    }
+
+    /// What it says of these calls, at most once.
+    pub(super) fn of(calls: &[Call]) -> Option<Verdict<R::Evidence>> {
+        let mut case = Self::new();
+        for call in calls {
+            case.call(call, Attribution::Exclusive);
+        }
+        let mut verdicts = case.verdicts();
+        assert!(verdicts.len() <= 1);
+        verdicts.pop()
+    }
+}
+
+pub(super) fn pod() -> Arc<Pod> {
+    Arc::new(Pod { uid: "pod".to_owned(), name: None })
+}
+
+pub(super) fn address(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], port))
+}
+
+/// A call from `from` to `to` ms.
+pub(super) fn call(kind: CallKind, what: What, peer: SocketAddr, from: u64, to: u64) -> Call {
+    Call {
+        kind,
+        start: from * MS,
+        end: to * MS,
+        flow: 1,
+        number: 1,
+        local: address(2, 40_000),
+        peer,
+        thread: Thread::default(),
+        what,
+        answered: true,
+    }
+}
+
+/// A lookup that was answered, by the server 10.0.0.53.
+pub(super) fn lookup(lookup: Lookup, from: u64, to: u64) -> Call {
+    Call { flow: 0, number: 0, ..call(CallKind::Dns, What::Dns(lookup), address(53, 53), from, to) }
+}
+
+/// A request of 100 ms, of which so many went to the metadata service.
+pub(super) fn request(metadata: u64) -> Request {
+    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 80);
+    Request {
+        pod: pod(),
+        flow: 2,
+        number: 1,
+        transport: Transport { local: address, peer: address, srtt_us: 0, retransmits: 0 },
+        messages: Messages { request_first: MS, response_last: 101 * MS, ..Messages::default() },
+        thread: Thread::default(),
+        http: None,
+        stages: Stages { metadata: metadata * MS, own: (100 - metadata) * MS, ..Stages::default() },
+        calls: Vec::new(),
+        marks: Marks::default(),
+    }
+}
