@@ -43,8 +43,9 @@ pub(super) struct Args {
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let output = Sink::open(&args.file)?;
-    let mut session = start(&args.target.options(args.snap_length)?, Period::WholeRun)?;
-    let mut output = output.begin(args.count)?;
+    let options = args.target.options(args.snap_length)?;
+    let mut session = start(&options, Period::WholeRun)?;
+    let mut output = output.begin(args.count, options.metadata)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();
     while !stop.is_now() && !output.is_full() {
