@@ -74,6 +74,44 @@ fn a_capture_says_what_live_said() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_capture_of_all_pods_says_of_each_what_live_said() -> Result<()> {
+    let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
+    let file = incident.lab.dir().join("pods.pcapng");
+    let start = |command, flags: &[&str]| Tracing::start(&program()?, &incident.lab, command, flags);
+    let capturing = start("capture", &["-w", &file.to_string_lossy()])?;
+    let tracing = start("live", &["--output", "json"])?;
+    incident.run(20, 1)?;
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let live = Summary::parse(&tracing.finish()?)?;
+    capturing.finish()?;
+    let offline = Offline::of_named()?;
+    let analyze = |flags: &[&str]| {
+        Summary::parse(&succeeded(&offline.run(
+            "analyze",
+            &[&["--output", "json"], flags].concat(),
+            &[&file],
+        )?)?)
+    };
+    let read = analyze(&[])?;
+    let told = |of: &Summary| -> BTreeMap<_, _> {
+        let calls = |pod: &PodSummary| -> BTreeMap<_, _> {
+            pod.calls.iter().map(|(kind, calls)| (kind.clone(), calls.count)).collect()
+        };
+        of.pods.iter().map(|pod| (pod.pod.clone(), (pod.requests, calls(pod)))).collect()
+    };
+    let (live, told_read) = (told(&live), told(&read));
+    ensure!(live.len() >= 4 && live == told_read, "live: {live:?}\nread: {told_read:?}");
+    let backend = incident.backend.uid();
+    ensure!(lifetime(read.pod(backend)?)? > 0.0);
+    let one = analyze(&["--pod", backend])?;
+    ensure!(one.pods.len() == 1 && one.pod(backend)?.requests == 20, "{:?}", one.pods);
+    let unknown = offline.run("analyze", &["--pod", "nobody"], &[&file])?;
+    let stderr = String::from_utf8_lossy(&unknown.stderr);
+    ensure!(unknown.status.code() == Some(1) && stderr.contains(backend), "{}: {stderr}", unknown.status);
+    Ok(())
+}
+
 fn the_pod(of: &Live) -> Result<PodSummary> {
     ensure!(of.summary.pods.len() == 1, "{:?}", of.summary.pods);
     Ok(of.summary.pods[0].clone())

@@ -33,10 +33,13 @@ pub(super) struct Input {
     /// pcap or pcapng files, also compressed with gzip; `-` is standard input. Several are one timeline
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Address of a pod, whose requests and calls are analysed; can be given several times [default: guessed
-    /// from the first packets]
+    /// Address of a pod, whose requests and calls are analysed; can be given several times [default: files by
+    /// `tracer capture` say it, for others it is guessed from the first packets]
     #[arg(long = "local", value_name = "IP")]
     pub(super) locals: Vec<IpAddr>,
+    /// Analyse only this pod of files by `tracer capture`
+    #[arg(long, value_name = "UID_OR_NAME", conflicts_with = "locals")]
+    pub(super) pod: Option<String>,
     /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
     #[arg(long = "metadata-address", value_name = "IP")]
     metadata: Vec<IpAddr>,
@@ -63,7 +66,7 @@ pub(super) struct Args {
 
 /// Reads, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut capture = Capture::open(&args.input.files)?;
+    let mut capture = Capture::open(&args.input)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
     let mut collector = Collector::new(&args.kept, WallClock::UNIX)?;

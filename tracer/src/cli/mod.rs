@@ -8,6 +8,7 @@ mod collector;
 mod doctor;
 mod live;
 mod options;
+mod pods;
 mod report;
 mod slowest;
 mod stop;

@@ -34,7 +34,7 @@ pub(super) struct Args {
 
 /// Reads, then writes the page.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut capture = Capture::open(&args.input.files)?;
+    let mut capture = Capture::open(&args.input)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
     let frames = Frames::default();

@@ -43,6 +43,8 @@ pub(super) struct Start {
     pub(super) server: SocketAddr,
     /// The client is the lower of [`super::table::Ends`].
     pub(super) client_is_low: bool,
+    /// The one end that is a pod's, and the pod's cgroup, where packets say so; else the addresses tell.
+    pub(super) local: Option<(Side, u64)>,
 }
 
 /// A connection.
@@ -204,7 +206,10 @@ impl End {
             Side::Client => (start.client, start.server),
             Side::Server => (start.server, start.client),
         };
-        let cgroup = *places.locals.get(&local.ip())?;
+        let cgroup = match start.local {
+            Some((of, cgroup)) => (of == side).then_some(cgroup)?,
+            None => *places.locals.get(&local.ip())?,
+        };
         let metadata = side == Side::Client && places.metadata.contains(&peer.ip());
         let kind = if metadata {
             CallKind::Metadata

@@ -2,6 +2,9 @@
 //!
 //! Each connection is reassembled once and read by its protocol; each of its ends that is a pod's has a
 //! [`view::View`] besides, the offline host of the state machine that the BPF programs run.
+//!
+//! Where packets say [whose](Whose) they are (a file by `tracer capture`), each pod's end is read on its own. Else the
+//! addresses tell the pods, and what was captured at both ends of a node's own connection counts once.
 
 mod datagram;
 mod flow;
@@ -14,12 +17,12 @@ use std::{net::IpAddr, net::SocketAddr, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-pub use self::local::Guess;
 use self::{
     datagram::Names,
     flow::{Flow, Start},
     table::{Ends, Table},
 };
+pub use self::{local::Guess, table::Whose};
 use crate::{
     engine::On,
     flow::{
@@ -54,7 +57,8 @@ pub struct DnsAnswer<'a> {
 /// A connection that is over.
 #[derive(Clone, Debug)]
 pub struct FlowSummary {
-    /// From 0, in the order of first segments, as `tcp.stream`.
+    /// From 0, in the order of first segments, as `tcp.stream`; but a connection that was captured at both ends by
+    /// `tracer capture` has two.
     pub number: u64,
     /// Who opened it.
     pub client: SocketAddr,
@@ -95,7 +99,7 @@ pub trait Sink {
     fn told(&mut self, on: &On, event: &Event, now: u64);
     /// A pod that is the client ended a TLS handshake.
     fn tls(&mut self, on: &On, handshake: &Handshake);
-    /// An exchange is over; once, whoever's pods the ends are.
+    /// An exchange is over; once per [connection](FlowSummary::number), whoever's pods the ends are.
     fn exchange(&mut self, flow: u64, exchange: &Exchange);
     /// A DNS answer came.
     fn dns(&mut self, answer: &DnsAnswer<'_>);
@@ -141,13 +145,14 @@ impl Replay {
         }
     }
 
-    /// Takes the next packet; `link` and `original_length` as in [`Decoder::decode`].
+    /// Takes the next packet; `link` and `original_length` as in [`Decoder::decode`], `whose` where the capture says it.
     pub fn packet(
         &mut self,
         seen: Seen,
         link: u16,
         bytes: &[u8],
         original_length: u32,
+        whose: Option<Whose>,
         sink: &mut impl Sink,
     ) {
         let Self { decoder, places, table, budget, names, flows, uncaptured } = self;
@@ -156,9 +161,9 @@ impl Replay {
         match &packet.transport {
             Transport::Tcp(tcp) => {
                 let mut state = Tcps { places, table, budget, names, flows, uncaptured };
-                state.segment(&packet, tcp, seen, sink);
+                state.segment(&packet, tcp, seen, whose, sink);
             }
-            Transport::Udp(udp) => names.datagram(&packet, udp, seen, places, sink),
+            Transport::Udp(udp) => names.datagram(&packet, udp, seen, whose, places, sink),
         }
     }
 
@@ -196,16 +201,23 @@ struct Tcps<'a> {
 }
 
 impl Tcps<'_> {
-    fn segment(&mut self, packet: &Packet<'_>, tcp: &Tcp<'_>, seen: Seen, sink: &mut impl Sink) {
+    fn segment(
+        &mut self,
+        packet: &Packet<'_>,
+        tcp: &Tcp<'_>,
+        seen: Seen,
+        whose: Option<Whose>,
+        sink: &mut impl Sink,
+    ) {
         let source = (packet.source, tcp.source_port);
         let destination = (packet.destination, tcp.destination_port);
-        let (ends, is_low) = Ends::of(source, destination);
+        let (ends, is_low) = Ends::of(source, destination, whose);
         let known = self.table.get(&ends);
         let is_reused = known.is_some();
         let flow = match known {
             Some(flow) if !flow.begins_new(flow.side(is_low), tcp) => flow,
             _ => {
-                self.open(packet, tcp, ends, is_low, is_reused, seen, sink);
+                self.open(packet, tcp, (ends, is_low), is_reused, whose, seen, sink);
                 let Some(flow) = self.table.get(&ends) else { return };
                 flow
             }
@@ -220,9 +232,9 @@ impl Tcps<'_> {
         &mut self,
         packet: &Packet<'_>,
         tcp: &Tcp<'_>,
-        ends: Ends,
-        is_low: bool,
+        (ends, is_low): (Ends, bool),
         is_reused: bool,
+        whose: Option<Whose>,
         seen: Seen,
         sink: &mut impl Sink,
     ) {
@@ -237,7 +249,9 @@ impl Tcps<'_> {
         let (client, server) =
             if sender == Side::Client { (source, destination) } else { (destination, source) };
         let client_is_low = (sender == Side::Client) == is_low;
-        let start = Start { number: *self.flows, opening, is_reused, client, server, client_is_low };
+        let local =
+            whose.map(|Whose { pod, outbound }| (if outbound { sender } else { sender.opposite() }, pod));
+        let start = Start { number: *self.flows, opening, is_reused, client, server, client_is_low, local };
         *self.flows += 1;
         if let Some(mut before) = self.table.insert(ends, Flow::new(start, self.places)) {
             before.finish(self.budget, self.names, sink);

@@ -13,22 +13,37 @@ const LINGER: u64 = 120_000_000_000;
 /// Share of the connections that make room when the table is full.
 const ROOM: usize = FLOW_LIMIT / 8;
 
+/// A pod as the one whose packets are captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Whose {
+    /// Its cgroup in the records.
+    pub pod: u64,
+    /// It sent the packet; else it got it.
+    pub outbound: bool,
+}
+
 /// The two ends of a connection, the smaller first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ends {
     low: (u128, u16),
     high: (u128, u16),
+    /// The pod whose view it is, where packets say so, and whether its end is the lower one: a connection between
+    /// two pods, or of a pod with itself, is captured at both ends, and each is a connection of its own, as live.
+    view: Option<(u64, bool)>,
 }
 
 impl Ends {
     /// And whether `source` is the lower one.
-    pub(super) fn of(source: (IpAddr, u16), destination: (IpAddr, u16)) -> (Self, bool) {
+    pub(super) fn of(
+        source: (IpAddr, u16),
+        destination: (IpAddr, u16),
+        whose: Option<Whose>,
+    ) -> (Self, bool) {
         let (one, other) = (key(source), key(destination));
-        if one <= other {
-            (Self { low: one, high: other }, true)
-        } else {
-            (Self { low: other, high: one }, false)
-        }
+        let is_low = one <= other;
+        let (low, high) = if is_low { (one, other) } else { (other, one) };
+        let view = whose.map(|whose| (whose.pod, whose.outbound == is_low));
+        (Self { low, high, view }, is_low)
     }
 }
 
