@@ -2,8 +2,6 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
-    net::IpAddr,
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -13,8 +11,9 @@ use clap::ValueEnum;
 use super::{
     capture_file::Capture,
     collector::{Collector, Kept},
+    input::Input,
 };
-use crate::{clock::WallClock, export::json, offline::Offline, proto::metadata};
+use crate::{clock::WallClock, export::json, offline::Offline};
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,31 +24,6 @@ enum Output {
     Json,
     /// One JSON object per DNS answer, exchange, connection and remarkable segment
     Lines,
-}
-
-/// What to read, and from whose view.
-#[derive(Debug, clap::Args)]
-pub(super) struct Input {
-    /// pcap or pcapng files, also compressed with gzip; `-` is standard input. Several are one timeline
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    /// Address of a pod, whose requests and calls are analysed; can be given several times [default: files by
-    /// `tracer capture` say it, for others it is guessed from the first packets]
-    #[arg(long = "local", value_name = "IP")]
-    pub(super) locals: Vec<IpAddr>,
-    /// Analyse only this pod of files by `tracer capture`
-    #[arg(long, value_name = "UID_OR_NAME", conflicts_with = "locals")]
-    pub(super) pod: Option<String>,
-    /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
-    #[arg(long = "metadata-address", value_name = "IP")]
-    metadata: Vec<IpAddr>,
-}
-
-impl Input {
-    /// The addresses of metadata services.
-    pub(super) fn metadata(&self) -> Vec<IpAddr> {
-        metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect()
-    }
 }
 
 /// Arguments of `tracer analyze`.
@@ -66,6 +40,9 @@ pub(super) struct Args {
 
 /// Reads, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(requests) = &args.kept.requests {
+        args.input.spare(requests)?;
+    }
     let mut capture = Capture::open(&args.input)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);

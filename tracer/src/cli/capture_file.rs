@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{analyze::Input, pods::Pods};
+use super::{input::Input, pods::Pods};
 use crate::{
     offline::Offline,
     packet::Decoder,

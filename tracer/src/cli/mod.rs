@@ -6,6 +6,7 @@ mod capture;
 mod capture_file;
 mod collector;
 mod doctor;
+mod input;
 mod live;
 mod options;
 mod pods;
