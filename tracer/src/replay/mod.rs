@@ -30,12 +30,18 @@ use crate::{
         tcp::{Analysis, Budget, Flag, Opening},
     },
     packet::{Decoder, Packet, Tcp, Transport},
-    proto::stream::{Event, Exchange, Seen, Side},
+    proto::{
+        memory::Memory,
+        stream::{Event, Exchange, Seen, Side},
+    },
     request::totals::UNCAPTURED,
 };
 
 /// Bytes that wait for missing ones, over all connections.
 const WAITING_BYTES: usize = 32 << 20;
+
+/// Bytes that the protocols' readers hold, over all connections.
+const READER_BYTES: usize = 32 << 20;
 
 /// A DNS answer that a query waited for.
 #[derive(Clone, Copy, Debug)]
@@ -116,12 +122,20 @@ struct Places {
     metadata: FxHashSet<IpAddr>,
 }
 
+/// The memory that connections share.
+struct Shared {
+    /// Of bytes that wait for missing ones.
+    budget: Budget,
+    /// Of the protocols' readers.
+    memory: Memory,
+}
+
 /// The state of a replay.
 pub struct Replay {
     decoder: Decoder,
     places: Places,
     table: Table,
-    budget: Budget,
+    shared: Shared,
     names: Names,
     /// Connections so far.
     flows: u64,
@@ -138,7 +152,7 @@ impl Replay {
             decoder: Decoder::default(),
             places: Places { locals, metadata: metadata.into_iter().collect() },
             table: Table::default(),
-            budget: Budget::new(WAITING_BYTES),
+            shared: Shared { budget: Budget::new(WAITING_BYTES), memory: Memory::new(READER_BYTES) },
             names: Names::default(),
             flows: 0,
             uncaptured: 0,
@@ -155,12 +169,12 @@ impl Replay {
         whose: Option<Whose>,
         sink: &mut impl Sink,
     ) {
-        let Self { decoder, places, table, budget, names, flows, uncaptured } = self;
+        let Self { decoder, places, table, shared, names, flows, uncaptured } = self;
         // A packet that cannot be read was counted.
         let Ok(Some(packet)) = decoder.decode(link, seen.time, bytes, original_length) else { return };
         match &packet.transport {
             Transport::Tcp(tcp) => {
-                let mut state = Tcps { places, table, budget, names, flows, uncaptured };
+                let mut state = Tcps { places, table, shared, names, flows, uncaptured };
                 state.segment(&packet, tcp, seen, whose, sink);
             }
             Transport::Udp(udp) => names.datagram(&packet, udp, seen, whose, places, sink),
@@ -169,9 +183,8 @@ impl Replay {
 
     /// The capture is over.
     pub fn finish(&mut self, sink: &mut impl Sink) {
-        for mut flow in self.table.take_all() {
-            flow.finish(&mut self.budget, &mut self.names, sink);
-        }
+        let Self { table, shared, names, .. } = self;
+        table.take_all(&mut |mut flow| flow.finish(shared, names, sink));
     }
 
     /// Packets that could not be read, by reason.
@@ -181,9 +194,10 @@ impl Replay {
 
     /// What was read and is odd, by kind.
     #[must_use]
-    pub fn oddities(&self) -> [(&'static str, u64); 3] {
+    pub fn oddities(&self) -> [(&'static str, u64); 4] {
         [
             ("flows_evicted", self.table.evicted),
+            ("readers_shed", self.shared.memory.shed()),
             ("captured_twice", self.names.twice),
             (UNCAPTURED, self.uncaptured),
         ]
@@ -194,7 +208,7 @@ impl Replay {
 struct Tcps<'a> {
     places: &'a Places,
     table: &'a mut Table,
-    budget: &'a mut Budget,
+    shared: &'a mut Shared,
     names: &'a mut Names,
     flows: &'a mut u64,
     uncaptured: &'a mut u64,
@@ -223,7 +237,7 @@ impl Tcps<'_> {
             }
         };
         let from = flow.side(is_low);
-        let analysis = flow.segment(from, tcp, seen, self.budget, self.names, sink);
+        let analysis = flow.segment(from, tcp, seen, self.shared, self.names, sink);
         *self.uncaptured += u64::from(analysis.flags.has(Flag::LostSegment));
     }
 
@@ -239,9 +253,8 @@ impl Tcps<'_> {
         sink: &mut impl Sink,
     ) {
         if !is_reused && self.table.is_full() {
-            for mut flow in self.table.make_room(seen.time) {
-                flow.finish(self.budget, self.names, sink);
-            }
+            let Self { table, shared, names, .. } = self;
+            table.make_room(seen.time, &mut |mut flow| flow.finish(shared, names, sink));
         }
         let (opening, sender) = Opening::of(tcp);
         let source = SocketAddr::new(packet.source, tcp.source_port);
@@ -254,7 +267,7 @@ impl Tcps<'_> {
         let start = Start { number: *self.flows, opening, is_reused, client, server, client_is_low, local };
         *self.flows += 1;
         if let Some(mut before) = self.table.insert(ends, Flow::new(start, self.places)) {
-            before.finish(self.budget, self.names, sink);
+            before.finish(self.shared, self.names, sink);
         }
     }
 }

@@ -74,6 +74,27 @@ impl Speaker {
         }
     }
 
+    /// Bytes of memory that the reader holds besides itself.
+    pub(super) fn held(&self) -> usize {
+        match &self.reader {
+            Reader::Opening(opening) => opening.held.iter().map(|(_, _, bytes)| bytes.len()).sum(),
+            Reader::Dns(framing) => framing.held(),
+            Reader::Http1(http1) => http1.held(),
+            Reader::Http2(http2) => http2.held(),
+            Reader::Tls(tls) => tls.held(),
+            Reader::Opaque(_) => 0,
+        }
+    }
+
+    /// There is no room for more than `room` bytes.
+    pub(super) fn shed(&mut self, room: usize, seen: Seen, tell: &mut dyn FnMut(Told<'_>)) {
+        match &self.reader {
+            Reader::Opening(_) => self.decide_anyway(tell),
+            Reader::Dns(_) => self.reader = Reader::Opaque(Box::new(Turns::new(Protocol::Opaque))),
+            _ => self.stream(tell, |stream, tell| stream.shed(room, seen, tell)),
+        }
+    }
+
     /// Takes what follows of a side.
     pub(super) fn piece(&mut self, side: Side, piece: Piece<'_>, tell: &mut dyn FnMut(Told<'_>)) {
         match piece {

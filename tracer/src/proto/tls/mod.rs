@@ -315,6 +315,22 @@ impl Stream for Tls {
         }
         self.turns.end(from, end, tell);
     }
+
+    fn held(&self) -> usize {
+        self.client.messages.held() + self.server.messages.held()
+    }
+
+    /// What is begun of a message is forgotten, as if its bytes were missing.
+    fn shed(&mut self, _room: usize, _seen: Seen, _tell: &mut dyn FnMut(Event)) {
+        for side in [Side::Client, Side::Server] {
+            let way = self.way(side);
+            if way.messages.held() > 0 {
+                way.messages.gap();
+                way.meaning = Meaning::Hidden;
+                self.progress.gap(side);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
