@@ -301,3 +301,37 @@ fn a_lookup_of_a_pod_at_another_of_its_node_is_one() {
     assert_eq!(lookups, [(CallKind::Dns, 10 * MS + 5000)]);
     assert_eq!(summary.accounting.oddities["captured_twice"], 0);
 }
+
+#[test]
+fn a_connect_says_how_many_syns_it_took() {
+    let mut capture = Capture::default();
+    let mut tcp = Tcp { client: (POD, 40_000), server: (SERVER, 9200), next: [100, 900] };
+    for ms in [0, 1000] {
+        tcp.next[0] = 100;
+        capture.segment(ms, &mut tcp, true, "S", b"");
+    }
+    capture.segment(1001, &mut tcp, false, "SA", b"");
+    capture.segment(1001, &mut tcp, true, "A", b"");
+    let (seen, _) = capture.analyse();
+    let [call] = seen.calls.as_slice() else { panic!("one call: {:?}", seen.calls) };
+    assert_eq!(call.what, What::Connect { established: true, syns: 2 });
+    assert_eq!(call.end - call.start, 1001 * MS);
+}
+
+#[test]
+fn the_line_of_a_flow_says_what_could_not_be_read() {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 8080));
+    capture.segment(10, &mut tcp, true, "AP", b"GET / HTTP/1.1\r\n\r\n");
+    capture.segment(
+        20,
+        &mut tcp,
+        false,
+        "AP",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n",
+    );
+    let (_, lines) = capture.analyse();
+    assert!(lines.contains(r#""http1":{"bad_framings":1,"#), "{lines}");
+    let (_, quiet) = incident().analyse();
+    assert!(quiet.contains(r#""kind":"flow""#) && !quiet.contains("http1\":"), "{quiet}");
+}

@@ -157,6 +157,9 @@ impl Flow {
             let is_told = end.is_told(&self.speaker);
             end.view.flush(time, &mut |record| pass(record, is_told, sink));
         }
+        let (http1, http2) = (self.speaker.http1(), self.speaker.http2().copied().map(Box::new));
+        http1.iter().for_each(|counts| shared.caps.http1(counts));
+        http2.iter().for_each(|counters| shared.caps.http2(counters));
         let [client, server] = [Side::Client, Side::Server].map(|side| self.connection.totals(side));
         sink.flow(&FlowSummary {
             number: self.start.number,
@@ -168,6 +171,8 @@ impl Flow {
             packets: self.packets,
             resets: std::mem::take(&mut self.resets),
             server_name: self.speaker.server_name(),
+            http1,
+            http2,
         });
     }
 }

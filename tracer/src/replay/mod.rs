@@ -6,6 +6,7 @@
 //! Where packets say [whose](Whose) they are (a file by `tracer capture`), each pod's end is read on its own. Else the
 //! addresses tell the pods, and what was captured at both ends of a node's own connection counts once.
 
+mod caps;
 mod datagram;
 mod flow;
 mod local;
@@ -18,6 +19,7 @@ use std::{net::IpAddr, net::SocketAddr, sync::Arc};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::{
+    caps::Caps,
     datagram::Names,
     flow::{Flow, Start},
     table::{Ends, Table},
@@ -31,6 +33,7 @@ use crate::{
     },
     packet::{Decoder, Packet, Tcp, Transport},
     proto::{
+        http1_stream, http2,
         memory::Memory,
         stream::{Event, Exchange, Seen, Side},
     },
@@ -82,6 +85,10 @@ pub struct FlowSummary {
     pub resets: Vec<u64>,
     /// What the client asked for in the TLS handshake.
     pub server_name: Option<Arc<str>>,
+    /// What could not be read of an HTTP/1 connection.
+    pub http1: Option<http1_stream::Counts>,
+    /// What happened on an HTTP/2 connection.
+    pub http2: Option<Box<http2::Counters>>,
 }
 
 /// A TLS handshake.
@@ -128,6 +135,8 @@ struct Shared {
     budget: Budget,
     /// Of the protocols' readers.
     memory: Memory,
+    /// The limits that single readers reached.
+    caps: Caps,
 }
 
 /// The state of a replay.
@@ -152,7 +161,11 @@ impl Replay {
             decoder: Decoder::default(),
             places: Places { locals, metadata: metadata.into_iter().collect() },
             table: Table::default(),
-            shared: Shared { budget: Budget::new(WAITING_BYTES), memory: Memory::new(READER_BYTES) },
+            shared: Shared {
+                budget: Budget::new(WAITING_BYTES),
+                memory: Memory::new(READER_BYTES),
+                caps: Caps::default(),
+            },
             names: Names::default(),
             flows: 0,
             uncaptured: 0,
@@ -193,14 +206,14 @@ impl Replay {
     }
 
     /// What was read and is odd, by kind.
-    #[must_use]
-    pub fn oddities(&self) -> [(&'static str, u64); 4] {
-        [
+    pub fn oddities(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let own = [
             ("flows_evicted", self.table.evicted),
             ("readers_shed", self.shared.memory.shed()),
             ("captured_twice", self.names.twice),
             (UNCAPTURED, self.uncaptured),
-        ]
+        ];
+        own.into_iter().chain(self.shared.caps.named())
     }
 }
 

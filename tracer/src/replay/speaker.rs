@@ -8,7 +8,7 @@ use crate::{
     proto::{
         detect::{self, OPENING_LIMIT, Spoken},
         dns_tcp::{Framed, Framing},
-        http1_stream::Http1,
+        http1_stream::{self, Http1},
         http2,
         stream::{Event, Head, Part, Protocol, Seen, Side, Stream, Upgrade},
         tls::Tls,
@@ -72,6 +72,16 @@ impl Speaker {
             Reader::Tls(tls) => tls.handshake().server_name.clone(),
             _ => None,
         }
+    }
+
+    /// What could not be read of HTTP/1.
+    pub(super) fn http1(&self) -> Option<http1_stream::Counts> {
+        if let Reader::Http1(http1) = &self.reader { Some(http1.counts()) } else { None }
+    }
+
+    /// What happened on an HTTP/2 connection.
+    pub(super) fn http2(&self) -> Option<&http2::Counters> {
+        if let Reader::Http2(http2) = &self.reader { Some(http2.counters()) } else { None }
     }
 
     /// Bytes of memory that the reader holds besides itself.

@@ -126,15 +126,6 @@ impl Tls {
         Self::default()
     }
 
-    /// Whether a flow whose client's first bytes are these speaks TLS; none when they are too few to tell.
-    #[must_use]
-    pub fn detect(client: &[u8]) -> Option<bool> {
-        // A handshake record of version 3.x with a ClientHello.
-        let expected = [Some(record::HANDSHAKE), Some(3), None, None, None, Some(CLIENT_HELLO)];
-        let agrees = client.iter().zip(expected).all(|(byte, expected)| expected.is_none_or(|e| e == *byte));
-        (!agrees || client.len() >= expected.len()).then_some(agrees)
-    }
-
     /// What was seen of the handshake so far.
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
