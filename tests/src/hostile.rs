@@ -49,10 +49,10 @@ impl Attack {
         match self {
             Self::Idle => http1(request.to_vec(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
             Self::Pipelines => http1(request.repeat(900), b""),
-            Self::Heads => http1([b"GET / HTTP/1.1\r\nCookie: ".as_slice(), &[b'x'; 60_000]].concat(), b""),
+            Self::Heads => http1([b"GET / HTTP/1.1\r\nCookie: ".to_vec(), vec![b'x'; 60_000]].concat(), b""),
             Self::Tables => http2(tables()),
             Self::Streams => http2(streams()),
-            Self::Blocks => http2(frame(HEADERS, 0, 1, &[0x82; 16_000])),
+            Self::Blocks => http2(frame(HEADERS, 0, 1, &vec![0x82; 16_000])),
         }
     }
 }

@@ -7,6 +7,7 @@ use etherparse::PacketBuilder;
 use super::*;
 use crate::{
     engine::FlowEvent,
+    proto::{http::Http, http2},
     request::{Attribution, Call, CallKind, Request, What},
     source::pcap::LinkType,
 };
@@ -334,4 +335,37 @@ fn the_line_of_a_flow_says_what_could_not_be_read() {
     assert!(lines.contains(r#""http1":{"bad_framings":1,"#), "{lines}");
     let (_, quiet) = incident().analyse();
     assert!(quiet.contains(r#""kind":"flow""#) && !quiet.contains("http1\":"), "{quiet}");
+}
+
+#[test]
+fn an_http2_server_may_speak_first() {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let opened = [http2::PREFACE.as_slice(), &frame(4, 0, 0, &[])].concat();
+    for cut in [0, 5, 24, opened.len()] {
+        let mut capture = Capture::default();
+        let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 50051));
+        capture.segment(5, &mut tcp, true, "AP", &opened[..cut]);
+        capture.segment(6, &mut tcp, false, "AP", &frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]));
+        capture.segment(7, &mut tcp, true, "AP", &opened[cut..]);
+        capture.segment(10, &mut tcp, true, "AP", &frame(1, 5, 1, &[0x82, 0x84]));
+        capture.segment(30, &mut tcp, false, "AP", &frame(1, 5, 1, &[0x88]));
+        let (seen, lines) = capture.analyse();
+        let [request] = seen.requests.as_slice() else { panic!("{cut}: {:?}", seen.requests) };
+        assert_eq!((request.total(), request.http.as_ref().and_then(Http::status)), (20 * MS, Some(200)));
+        assert!(lines.contains(r#""http2":{"client":{},"server":{}}"#), "{lines}");
+    }
+}
+
+#[test]
+fn an_answer_that_looks_like_settings_does_not_make_another_protocol_http2() {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 9092));
+    capture.segment(10, &mut tcp, true, "AP", b"\0\0\0\x08whatever");
+    capture.segment(20, &mut tcp, false, "AP", b"\0\0\0\x04\0\0\0\0\0");
+    let (seen, lines) = capture.analyse();
+    assert_eq!(seen.requests.len(), 1);
+    assert!(lines.contains(r#""protocol":"opaque""#), "{lines}");
 }

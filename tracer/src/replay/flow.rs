@@ -158,8 +158,12 @@ impl Flow {
             end.view.flush(time, &mut |record| pass(record, is_told, sink));
         }
         let (http1, http2) = (self.speaker.http1(), self.speaker.http2().copied().map(Box::new));
-        http1.iter().for_each(|counts| shared.caps.http1(counts));
-        http2.iter().for_each(|counters| shared.caps.http2(counters));
+        if let Some(counts) = &http1 {
+            shared.caps.http1(counts);
+        }
+        if let Some(counters) = &http2 {
+            shared.caps.http2(counters);
+        }
         let [client, server] = [Side::Client, Side::Server].map(|side| self.connection.totals(side));
         sink.flow(&FlowSummary {
             number: self.start.number,

@@ -266,7 +266,10 @@ impl Opening {
         }
         self.held.push((side, seen, bytes.to_vec()));
         let [own, peer] = [side, side.opposite()].map(|side| self.said(side));
+        let agrees = peer.iter().zip(http2::PREFACE).all(|(byte, expected)| byte == expected);
         match detect::opening(side, self.port, &own) {
+            // A server's first frame is short: what the client said before it must not be something else.
+            Some(Spoken::Http2) if side == Side::Server && !agrees => Some(Spoken::Unknown),
             // A request may be too broken to be recognised: the answer tells.
             Some(Spoken::Unknown) if peer.is_empty() && own.len() < OPENING_LIMIT => None,
             spoken => spoken,
