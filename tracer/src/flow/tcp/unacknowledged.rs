@@ -9,7 +9,7 @@ use super::{Budget, sequence::before};
 const LIMIT: usize = 10_000;
 
 /// Segments per direction that are not charged to the budget.
-const FREE: usize = 4;
+const FREE: usize = 16;
 
 /// What a segment costs the budget: a queue has up to twice the room it needs.
 const COST: usize = 2 * size_of::<Segment>();
