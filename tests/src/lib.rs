@@ -14,6 +14,7 @@ pub mod bpf;
 pub mod capture;
 pub mod clock;
 pub mod demo;
+pub mod hostile;
 pub mod http;
 pub mod incident;
 pub mod log;

@@ -28,6 +28,21 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
     stdout_of(&output, command)
 }
 
+/// Runs a command to its successful end and returns the most memory that it had, in bytes.
+pub fn peak_memory(command: &mut Command) -> Result<u64> {
+    let child = command.spawn().with_context(|| shown(command))?;
+    let process = libc::pid_t::try_from(child.id()).context("the process id")?;
+    let mut status = 0;
+    // SAFETY: all-zero bytes are a valid rusage, which is plain integers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call and of the types that wait4 writes.
+    let ended = unsafe { libc::wait4(process, &raw mut status, 0, &raw mut usage) };
+    ensure!(ended == process, "{}: {}", shown(command), std::io::Error::last_os_error());
+    ensure!(status == 0, "{}: wait status {status}", shown(command));
+    // Kilobytes. It begins with the peak of the parent, which is small.
+    Ok(u64::try_from(usage.ru_maxrss)? * 1024)
+}
+
 fn stdout_of(output: &Output, command: &Command) -> Result<String> {
     ensure!(
         output.status.success(),

@@ -120,3 +120,22 @@ fn a_pod_of_one_container_can_be_traced_alone() -> Result<()> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
+
+#[test]
+fn an_output_that_is_an_input_is_refused_and_untouched() -> Result<()> {
+    let lab = Lab::new()?;
+    let [file, link] = ["a.pcap", "link"].map(|name| lab.dir().join(name));
+    // An empty pcap.
+    let header = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+    fs::write(&file, header)?;
+    fs::hard_link(&file, &link)?;
+    let [file_name, link] = [&file, &link].map(|path| path.to_string_lossy().into_owned());
+    for output in [&file_name, &link] {
+        for arguments in [["analyze", &file_name, "--requests", output], ["report", &file_name, "-o", output]]
+        {
+            fails(&tracer(&[], &program()?, &arguments)?, 1, &["would overwrite the capture"])?;
+            ensure!(fs::read(&file)? == header, "{arguments:?} wrote to its input");
+        }
+    }
+    Ok(())
+}

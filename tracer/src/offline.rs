@@ -7,7 +7,10 @@ use std::{
     io::{self, Write},
     net::IpAddr,
     rc::Rc,
+    sync::Arc,
 };
+
+use rustc_hash::FxHashMap;
 
 use crate::{
     clock::WallClock,
@@ -24,23 +27,49 @@ use crate::{
         speaker::Handshake,
         stream::{Event, Exchange, Seen, Side},
     },
-    replay::{DnsAnswer, FlowSummary, Replay, Sink},
+    replay::{DnsAnswer, FlowSummary, Replay, Sink, Whose},
     request::totals::{Accounting, Summary},
-    source::pcap::Raw,
+    source::pcap::{Origin, Raw},
 };
 
 /// How often requests settle, in the capture's time.
 const TICK: u64 = 50_000_000;
 
-/// A pod per local address.
-#[derive(Debug)]
-pub struct Addresses(Vec<IpAddr>);
+/// The pods of a capture: one per local address, and those that a file by `tracer capture` names. A pod's place
+/// here is its cgroup in the records.
+#[derive(Clone, Debug, Default)]
+pub struct Pods(Rc<RefCell<Known>>);
 
-impl Resolve for Addresses {
+#[derive(Debug, Default)]
+struct Known {
+    pods: Vec<Pod>,
+    named: FxHashMap<Arc<Pod>, u64>,
+}
+
+impl Pods {
+    fn at(locals: &[IpAddr]) -> Self {
+        let pods = locals.iter().map(|address| Pod { uid: address.to_string(), name: None }).collect();
+        Self(Rc::new(RefCell::new(Known { pods, named: FxHashMap::default() })))
+    }
+
+    fn whose(&self, origin: &Origin<'_>) -> Whose {
+        let known = &mut *self.0.borrow_mut();
+        let pod = known.named.get(origin.pod).copied().unwrap_or_else(|| {
+            let pod = known.pods.len() as u64;
+            known.pods.push(Pod::clone(origin.pod));
+            known.named.insert(Arc::clone(origin.pod), pod);
+            pod
+        });
+        Whose { pod, outbound: origin.outbound }
+    }
+}
+
+impl Resolve for Pods {
     fn resolve(&mut self, cgroup: u64) -> Resolved {
-        let address = usize::try_from(cgroup).ok().and_then(|at| self.0.get(at));
-        let uid = address.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-        Resolved { pod: Pod { uid, name: None }, known: true }
+        let known = self.0.borrow();
+        let pod = usize::try_from(cgroup).ok().and_then(|at| known.pods.get(at));
+        let pod = pod.cloned().unwrap_or_else(|| Pod { uid: "unknown".to_owned(), name: None });
+        Resolved { pod, known: true }
     }
 }
 
@@ -74,13 +103,14 @@ impl Frames {
 /// Replay, engine and accounting.
 pub struct Offline<'a> {
     replay: Replay,
+    pods: Pods,
     state: State<'a>,
     next_tick: u64,
 }
 
 /// What the replay tells to.
 struct State<'a> {
-    engine: Engine<Addresses>,
+    engine: Engine<Pods>,
     observer: &'a mut dyn Observer,
     /// Where the lines go, when somebody wants them.
     lines: Option<&'a mut dyn Write>,
@@ -93,14 +123,15 @@ struct State<'a> {
 }
 
 impl<'a> Offline<'a> {
-    /// Analyses from the view of `locals`; `metadata` are the addresses of metadata services.
+    /// Analyses from the view of `locals`, and of the pods whose packets say so; `metadata` are the addresses of metadata services.
     pub fn new(
         locals: &[IpAddr],
         metadata: Vec<IpAddr>,
         observer: &'a mut dyn Observer,
         lines: Option<&'a mut dyn Write>,
     ) -> Self {
-        let engine = Engine::new(Addresses(locals.to_vec()), WallClock::UNIX, Period::WholeRun);
+        let pods = Pods::at(locals);
+        let engine = Engine::new(pods.clone(), WallClock::UNIX, Period::WholeRun);
         let state = State {
             engine,
             observer,
@@ -111,7 +142,7 @@ impl<'a> Offline<'a> {
             packets: 0,
             now: 0,
         };
-        Self { replay: Replay::new(locals, metadata), state, next_tick: 0 }
+        Self { replay: Replay::new(locals, metadata), pods, state, next_tick: 0 }
     }
 
     /// Takes a packet.
@@ -125,7 +156,8 @@ impl<'a> Offline<'a> {
         if let Some(frames) = &self.state.frames {
             frames.see(raw.time, raw.number);
         }
-        self.replay.packet(seen, raw.link.0, raw.bytes, raw.original_length, &mut self.state);
+        let whose = raw.origin.as_ref().map(|origin| self.pods.whose(origin));
+        self.replay.packet(seen, raw.link.0, raw.bytes, raw.original_length, whose, &mut self.state);
         if self.state.now >= self.next_tick {
             self.state.engine.advance(self.state.now, self.state.observer);
             self.next_tick = self.state.now.saturating_add(TICK);

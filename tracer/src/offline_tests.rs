@@ -7,7 +7,7 @@ use etherparse::PacketBuilder;
 use super::*;
 use crate::{
     engine::FlowEvent,
-    proto::lookup::Lookup,
+    proto::{http::Http, http2, lookup::Lookup},
     request::{Attribution, Call, CallKind, Request, What},
     source::pcap::LinkType,
 };
@@ -78,7 +78,9 @@ impl Capture {
         let mut offline = Offline::new(&[POD.into()], vec![METADATA.into()], &mut seen, Some(&mut lines));
         for (number, (time, bytes)) in (1..).zip(&self.packets) {
             let original_length = u32::try_from(bytes.len()).unwrap();
-            offline.packet(&Raw { number, time: *time, link: LinkType(1), original_length, bytes }).unwrap();
+            offline
+                .packet(&Raw { number, time: *time, link: LinkType(1), original_length, bytes, origin: None })
+                .unwrap();
         }
         offline.finish().unwrap();
         (seen, String::from_utf8(lines).unwrap())
@@ -209,7 +211,9 @@ fn a_capture_that_lacks_a_segment_is_partial() {
     let mut offline = Offline::new(&locals, Vec::new(), &mut seen, None);
     for (number, (time, bytes)) in (1..).zip(&capture.packets) {
         let original_length = u32::try_from(bytes.len()).unwrap();
-        offline.packet(&Raw { number, time: *time, link: LinkType(1), original_length, bytes }).unwrap();
+        offline
+            .packet(&Raw { number, time: *time, link: LinkType(1), original_length, bytes, origin: None })
+            .unwrap();
     }
     offline.finish().unwrap();
     let accounting = offline.summary().accounting;
@@ -293,4 +297,137 @@ fn pipelined_queries_over_tcp_are_lookups() {
     let found: Vec<_> = lookups(&seen).into_iter().map(|(start, end, l)| (start, end, l.timeouts)).collect();
     assert_eq!(found, [(10, 30, 0), (10, 40, 1), (11, 20, 0)]);
     assert_eq!(lines.matches(r#""kind":"dns""#).count(), 2, "{lines}");
+}
+
+/// A connection of 127.0.0.1 or between two addresses, with one exchange of 20 ms.
+fn exchange(client: [u8; 4], server: [u8; 4]) -> Capture {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (client, 40_000), (server, 8080));
+    capture.segment(10, &mut tcp, true, "AP", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    capture.segment(30, &mut tcp, false, "AP", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    capture
+}
+
+/// What the analysis says of a file by `tracer capture` of two pods at these addresses: each packet as it leaves the
+/// one and 5 µs later as it reaches the other.
+fn captured(capture: &Capture, pods: [(&str, [u8; 4]); 2]) -> (Seen, Summary) {
+    let known = pods.map(|(name, _)| Arc::new(Pod { uid: format!("uid-{name}"), name: None }));
+    let pod_of = |address: &[u8]| pods.iter().position(|(_, own)| own == address);
+    let (mut seen, mut number) = (Seen::default(), 0);
+    let mut offline = Offline::new(&[], Vec::new(), &mut seen, None);
+    for (time, bytes) in &capture.packets {
+        let original_length = u32::try_from(bytes.len()).unwrap();
+        for (pod, outbound) in [(pod_of(&bytes[26..30]), true), (pod_of(&bytes[30..34]), false)] {
+            let Some(pod) = pod else { continue };
+            number += 1;
+            let (time, origin) =
+                (time + u64::from(!outbound) * 5000, Some(Origin { pod: &known[pod], outbound }));
+            offline.packet(&Raw { number, time, link: LinkType(1), original_length, bytes, origin }).unwrap();
+        }
+    }
+    offline.finish().unwrap();
+    let summary = offline.summary();
+    (seen, summary)
+}
+
+#[test]
+fn two_pods_of_a_node_that_talk_have_one_request_and_one_call() {
+    for (client, server) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+        let (seen, summary) = captured(&exchange(client, server), [("a", client), ("b", server)]);
+        let [request] = seen.requests.as_slice() else { panic!("one request: {:?}", seen.requests) };
+        assert_eq!((request.pod.uid.as_str(), request.total()), ("uid-b", 20 * MS - 5000));
+        let calls: Vec<_> = seen.calls.iter().map(|call| (call.kind, call.end - call.start)).collect();
+        assert_eq!(calls, [(CallKind::Connect, MS + 5000), (CallKind::Upstream, 20 * MS + 5000)]);
+        let requests: Vec<_> =
+            summary.pods.iter().map(|pod| (pod.pod.uid.as_str(), pod.totals.requests)).collect();
+        assert_eq!(requests, [("uid-a", 0), ("uid-b", 1)]);
+        assert!(summary.accounting.is_complete() && !summary.accounting.is_partial());
+    }
+}
+
+#[test]
+fn a_pod_that_talks_to_itself_has_both_ends() {
+    let loopback = [127, 0, 0, 1];
+    let (seen, summary) = captured(&exchange(loopback, loopback), [("a", loopback), ("none", [0; 4])]);
+    assert_eq!(seen.requests.len(), 1, "{:?}", seen.requests);
+    assert_eq!(seen.calls.len(), 2, "{:?}", seen.calls);
+    assert_eq!(summary.pods.len(), 1);
+}
+
+#[test]
+fn a_lookup_of_a_pod_at_another_of_its_node_is_one() {
+    let mut capture = Capture::default();
+    capture.udp(15, (POD, 5000), (RESOLVER, 53), &dns(false));
+    capture.udp(25, (RESOLVER, 53), (POD, 5000), &dns(true));
+    let (seen, summary) = captured(&capture, [("a", POD), ("dns", RESOLVER)]);
+    let lookups: Vec<_> = seen.calls.iter().map(|call| (call.kind, call.end - call.start)).collect();
+    assert_eq!(lookups, [(CallKind::Dns, 10 * MS + 5000)]);
+    assert_eq!(summary.accounting.oddities["captured_twice"], 0);
+}
+
+#[test]
+fn a_connect_says_how_many_syns_it_took() {
+    let mut capture = Capture::default();
+    let mut tcp = Tcp { client: (POD, 40_000), server: (SERVER, 9200), next: [100, 900] };
+    for ms in [0, 1000] {
+        tcp.next[0] = 100;
+        capture.segment(ms, &mut tcp, true, "S", b"");
+    }
+    capture.segment(1001, &mut tcp, false, "SA", b"");
+    capture.segment(1001, &mut tcp, true, "A", b"");
+    let (seen, _) = capture.analyse();
+    let [call] = seen.calls.as_slice() else { panic!("one call: {:?}", seen.calls) };
+    assert_eq!(call.what, What::Connect { established: true, syns: 2 });
+    assert_eq!(call.end - call.start, 1001 * MS);
+}
+
+#[test]
+fn the_line_of_a_flow_says_what_could_not_be_read() {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 8080));
+    capture.segment(10, &mut tcp, true, "AP", b"GET / HTTP/1.1\r\n\r\n");
+    capture.segment(
+        20,
+        &mut tcp,
+        false,
+        "AP",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot hex\r\n",
+    );
+    let (_, lines) = capture.analyse();
+    assert!(lines.contains(r#""http1":{"bad_framings":1,"#), "{lines}");
+    let (_, quiet) = incident().analyse();
+    assert!(quiet.contains(r#""kind":"flow""#) && !quiet.contains("http1\":"), "{quiet}");
+}
+
+#[test]
+fn an_http2_server_may_speak_first() {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let opened = [http2::PREFACE.as_slice(), &frame(4, 0, 0, &[])].concat();
+    for cut in [0, 5, 24, opened.len()] {
+        let mut capture = Capture::default();
+        let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 50051));
+        capture.segment(5, &mut tcp, true, "AP", &opened[..cut]);
+        capture.segment(6, &mut tcp, false, "AP", &frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]));
+        capture.segment(7, &mut tcp, true, "AP", &opened[cut..]);
+        capture.segment(10, &mut tcp, true, "AP", &frame(1, 5, 1, &[0x82, 0x84]));
+        capture.segment(30, &mut tcp, false, "AP", &frame(1, 5, 1, &[0x88]));
+        let (seen, lines) = capture.analyse();
+        let [request] = seen.requests.as_slice() else { panic!("{cut}: {:?}", seen.requests) };
+        assert_eq!((request.total(), request.http.as_ref().and_then(Http::status)), (20 * MS, Some(200)));
+        assert!(lines.contains(r#""http2":{"client":{},"server":{}}"#), "{lines}");
+    }
+}
+
+#[test]
+fn an_answer_that_looks_like_settings_does_not_make_another_protocol_http2() {
+    let mut capture = Capture::default();
+    let mut tcp = capture.connect(0, (CLIENT, 40_000), (POD, 9092));
+    capture.segment(10, &mut tcp, true, "AP", b"\0\0\0\x08whatever");
+    capture.segment(20, &mut tcp, false, "AP", b"\0\0\0\x04\0\0\0\0\0");
+    let (seen, lines) = capture.analyse();
+    assert_eq!(seen.requests.len(), 1);
+    assert!(lines.contains(r#""protocol":"opaque""#), "{lines}");
 }

@@ -41,7 +41,7 @@ impl Check {
 }
 
 /// All events of the input, with deliveries in pieces of at most `piece` bytes; none if frames were lost, because
-/// a search depends on where deliveries begin.
+/// a search depends on where deliveries begin, or if memory was, because what is held does.
 fn run(input: &[u8], piece: usize) -> Option<Vec<Event>> {
     let (first, mut rest) = input.split_first()?;
     let mut connection = match first % 3 {
@@ -50,7 +50,7 @@ fn run(input: &[u8], piece: usize) -> Option<Vec<Event>> {
         _ => Connection::joined(),
     };
     let mut check = Check::default();
-    let mut packet = 0;
+    let (mut packet, mut shed) = (0, false);
     while let [what, length, after @ ..] = rest {
         packet += 1;
         let seen = Seen { time: packet, packet };
@@ -59,6 +59,12 @@ fn run(input: &[u8], piece: usize) -> Option<Vec<Event>> {
         let (bytes, after) = after.split_at(after.len().min((*length).into()));
         rest = after;
         match what >> 1 & 7 {
+            5 => {
+                let room = usize::from(*length) << (what >> 4);
+                connection.shed(room, seen, &mut tell);
+                assert!(connection.held() <= room, "{} bytes of {room}", connection.held());
+                shed = true;
+            }
             6 => connection.gap(from, seen, u64::from(*length) << (what >> 4), &mut tell),
             7 => {
                 let end = [End::Fin, End::Reset, End::Unknown][usize::from(length % 3)];
@@ -73,7 +79,7 @@ fn run(input: &[u8], piece: usize) -> Option<Vec<Event>> {
     assert!(check.begun.is_subset(&check.ended), "all ends with the connection");
     let counters = connection.counters();
     let lost = first % 3 == 2 || counters.client.losses + counters.server.losses > 0;
-    (!lost).then_some(check.events)
+    (!lost && !shed).then_some(check.events)
 }
 
 fuzz_target!(|input: &[u8]| {

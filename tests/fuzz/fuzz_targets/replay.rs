@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
         let (bytes, after) = after.split_at(after.len().min(usize::from(u16::from_be_bytes([*c, *d]))));
         number += 1;
         let original_length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let raw = Raw { number, time, link: RAW_IP, original_length, bytes };
+        let raw = Raw { number, time, link: RAW_IP, original_length, bytes, origin: None };
         offline.packet(&raw).expect("a vector takes every line");
         rest = after;
     }

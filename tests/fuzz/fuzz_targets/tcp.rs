@@ -82,7 +82,6 @@ fuzz_target!(|input: (u32, Vec<Step>)| {
             flags,
             window: window.into(),
             window_scale: (how & 16 != 0).then_some(how >> 5),
-            has_sack: false,
             length: length.into(),
             payload: &RAMP[first..first + kept],
         };

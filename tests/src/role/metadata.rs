@@ -68,6 +68,9 @@ impl Metadata {
             "SecretAccessKey": format!("{}-secret-access-key", self.canary),
             "Token": format!("{}-session-token", self.canary),
             "Expiration": rfc3339(now + self.lifetime),
+            // Secrets that pretend to be an expiry.
+            "expires_in": format!("{}-expires-in", self.canary),
+            "expires_on": format!("{}[{}]", rfc3339(now), self.canary),
         });
         format!("{credentials:#}")
     }

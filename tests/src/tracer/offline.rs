@@ -11,19 +11,25 @@ use super::report::Summary;
 use super::{Live, program};
 use crate::{Pod, log};
 
-/// The tracer's view from a pod's address on captures; nothing is attached.
+/// The tracer's view on captures; nothing is attached.
 pub struct Offline {
     program: PathBuf,
-    local: String,
+    /// The pod's address; `None` for files that say whose their packets are.
+    local: Option<String>,
 }
 
 impl Offline {
     /// From the view of a pod.
     pub fn of(pod: &Pod) -> Result<Self> {
-        Ok(Self { program: program()?, local: pod.addresses().v4.to_string() })
+        Ok(Self { program: program()?, local: Some(pod.addresses().v4.to_string()) })
     }
 
-    /// Runs `tracer COMMAND --local ADDRESS FLAGS… FILES…` to its end, however it ends.
+    /// From the view of the pods that the files name.
+    pub fn of_named() -> Result<Self> {
+        Ok(Self { program: program()?, local: None })
+    }
+
+    /// Runs `tracer COMMAND [--local ADDRESS] FLAGS… FILES…` to its end, however it ends.
     pub fn run(&self, command: &str, flags: &[&str], files: &[&Path]) -> Result<Output> {
         self.command(command, flags, files).stdin(Stdio::null()).output().context("run the tracer")
     }
@@ -41,7 +47,8 @@ impl Offline {
 
     fn command(&self, command: &str, flags: &[&str], files: &[&Path]) -> Command {
         let mut line = Command::new("timeout");
-        line.arg("60").arg(&self.program).args([command, "--local", &self.local]).args(flags).args(files);
+        line.arg("60").arg(&self.program).arg(command);
+        line.args(self.local.iter().flat_map(|local| ["--local", local])).args(flags).args(files);
         line
     }
 

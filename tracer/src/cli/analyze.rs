@@ -2,8 +2,6 @@
 
 use std::{
     io::{self, BufWriter, Write as _},
-    net::IpAddr,
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -14,8 +12,9 @@ use super::{
     capture_file::Capture,
     collector::{Collector, Kept},
     configured::Configured,
+    input::Input,
 };
-use crate::{clock::WallClock, export::json, finding::Period, offline::Offline, proto::metadata};
+use crate::{clock::WallClock, export::json, finding::Period, offline::Offline};
 
 /// Form of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,28 +25,6 @@ enum Output {
     Json,
     /// One JSON object per DNS answer, exchange, connection and remarkable segment
     Lines,
-}
-
-/// What to read, and from whose view.
-#[derive(Debug, clap::Args)]
-pub(super) struct Input {
-    /// pcap or pcapng files, also compressed with gzip; `-` is standard input. Several are one timeline
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-    /// Address of a pod, whose requests and calls are analysed; can be given several times [default: guessed
-    /// from the first packets]
-    #[arg(long = "local", value_name = "IP")]
-    pub(super) locals: Vec<IpAddr>,
-    /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
-    #[arg(long = "metadata-address", value_name = "IP")]
-    metadata: Vec<IpAddr>,
-}
-
-impl Input {
-    /// The addresses of metadata services.
-    pub(super) fn metadata(&self) -> Vec<IpAddr> {
-        metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect()
-    }
 }
 
 /// Arguments of `tracer analyze`.
@@ -66,8 +43,11 @@ pub(super) struct Args {
 
 /// Reads, then prints.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(requests) = &args.kept.requests {
+        args.input.spare(requests)?;
+    }
     let policy = args.configured.policy(Period::WholeRun)?;
-    let mut capture = Capture::open(&args.input.files)?;
+    let mut capture = Capture::open(&args.input)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
     let mut collector = Collector::new(&args.kept, WallClock::UNIX)?;

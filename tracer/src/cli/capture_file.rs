@@ -3,19 +3,20 @@
 use std::{
     io::{self, IsTerminal as _},
     net::IpAddr,
-    path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 
-use super::analyze::Input;
+use super::{input::Input, pods::Pods};
 use crate::{
     offline::Offline,
     packet::Decoder,
+    pod::Pod,
     replay::Guess,
-    source::pcap::{self, LinkType, Merged, Raw, Reader},
+    source::pcap::{self, LinkType, Merged, Origin, Raw, Reader},
 };
 
 /// Exit code when a capture is damaged or cut: what came before the damage is reported.
@@ -30,6 +31,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// The captures: the packets that were looked at already, then the rest.
 pub(super) struct Capture {
     merged: Merged,
+    pods: Pods,
     seen: Vec<Kept>,
     bytes: Vec<u8>,
     /// What ended the reading of files early, of each at most one.
@@ -42,65 +44,91 @@ struct Kept {
     time: u64,
     link: LinkType,
     original_length: u32,
+    /// Its pod, and whether it left the pod.
+    origin: Option<(Arc<Pod>, bool)>,
     end: usize,
 }
 
 impl Capture {
     /// Opens the files.
-    pub(super) fn open(files: &[PathBuf]) -> anyhow::Result<Self> {
-        let readers = files.iter().map(|file| Reader::open(file)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { merged: Merged::new(readers), seen: Vec::new(), bytes: Vec::new(), damage: Vec::new() })
+    pub(super) fn open(input: &Input) -> anyhow::Result<Self> {
+        let readers = input.files.iter().map(|file| Reader::open(file)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::new(readers, Pods::new(input.pod.clone(), !input.locals.is_empty())))
     }
 
-    /// The pods' addresses: those given, or guessed.
+    fn new(readers: Vec<Reader>, pods: Pods) -> Self {
+        Self { merged: Merged::new(readers), pods, seen: Vec::new(), bytes: Vec::new(), damage: Vec::new() }
+    }
+
+    /// The pods' addresses: those given, or guessed. None of pods whose packets say so.
     pub(super) fn locals(&mut self, input: &Input, metadata: &[IpAddr]) -> Vec<IpAddr> {
-        if input.locals.is_empty() { self.guess(metadata) } else { input.locals.clone() }
+        match (&input.pod, input.locals.as_slice()) {
+            (Some(_), _) => Vec::new(),
+            (None, []) => self.guess(metadata),
+            (None, locals) => locals.to_vec(),
+        }
     }
 
-    /// Looks at the first packets and guesses whose side the capture was taken on.
+    /// Looks at the first packets and guesses whose side they were captured on, where they do not say it.
     fn guess(&mut self, metadata: &[IpAddr]) -> Vec<IpAddr> {
         let (mut guess, mut decoder) = (Guess::new(metadata.to_vec()), Decoder::default());
         while self.seen.len() < LOOK_AHEAD && self.bytes.len() < LOOK_AHEAD_BYTES {
             match self.merged.next() {
                 Ok(Some((_, raw))) => {
-                    if let Ok(Some(packet)) =
-                        decoder.decode(raw.link.0, raw.time, raw.bytes, raw.original_length)
+                    let Some(raw) = self.pods.choose(raw) else { continue };
+                    if raw.origin.is_none()
+                        && let Ok(Some(packet)) =
+                            decoder.decode(raw.link.0, raw.time, raw.bytes, raw.original_length)
                     {
                         guess.see(&packet);
                     }
                     self.bytes.extend_from_slice(raw.bytes);
                     let Raw { number, time, link, original_length, .. } = raw;
-                    self.seen.push(Kept { number, time, link, original_length, end: self.bytes.len() });
+                    let origin = raw.origin.map(|origin| (Arc::clone(origin.pod), origin.outbound));
+                    let end = self.bytes.len();
+                    self.seen.push(Kept { number, time, link, original_length, origin, end });
                 }
                 Ok(None) => break,
                 Err(error) => self.damage.push(error),
             }
         }
         let locals = guess.locals();
-        let shown: Vec<String> = locals.iter().take(8).map(ToString::to_string).collect();
-        let more = if locals.len() > shown.len() { ", …" } else { "" };
-        eprintln!("tracer: local side: {}{more} (guessed; --local IP chooses)", shown.join(", "));
+        let pods = self.pods.shown();
+        if !pods.is_empty() {
+            eprintln!("tracer: local side: pods {pods} (--pod POD chooses one)");
+        }
+        if pods.is_empty() || !locals.is_empty() {
+            let shown: Vec<String> = locals.iter().take(8).map(ToString::to_string).collect();
+            let more = if locals.len() > shown.len() { ", …" } else { "" };
+            eprintln!("tracer: local side: {}{more} (guessed; --local IP chooses)", shown.join(", "));
+        }
         locals
     }
 
     /// Hands every packet to the analysis, and ends it.
     pub(super) fn replay(&mut self, offline: &mut Offline<'_>) -> anyhow::Result<()> {
-        self.packets(offline).context("cannot write the lines to standard output")
+        self.packets(offline).context("cannot write the lines to standard output")?;
+        self.pods.check()
     }
 
     fn packets(&mut self, offline: &mut Offline<'_>) -> io::Result<()> {
         let mut start = 0;
         for kept in std::mem::take(&mut self.seen) {
             let bytes = self.bytes.get(start..kept.end).unwrap_or_default();
-            let Kept { number, time, link, original_length, end } = kept;
-            offline.packet(&Raw { number, time, link, original_length, bytes })?;
+            let Kept { number, time, link, original_length, origin, end } = kept;
+            let origin = origin.as_ref().map(|(pod, outbound)| Origin { pod, outbound: *outbound });
+            offline.packet(&Raw { number, time, link, original_length, bytes, origin })?;
             start = end;
         }
         self.bytes = Vec::new();
         let mut progress = Progress::new();
         loop {
             match self.merged.next() {
-                Ok(Some((_, raw))) => offline.packet(&raw)?,
+                Ok(Some((_, raw))) => {
+                    if let Some(raw) = self.pods.choose(raw) {
+                        offline.packet(&raw)?;
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => self.damage.push(error),
             }
@@ -174,8 +202,7 @@ mod tests {
 
     #[test]
     fn each_damaged_file_is_named() {
-        let merged = Merged::new(vec![cut("a.pcap"), cut("b.pcap")]);
-        let mut capture = Capture { merged, seen: Vec::new(), bytes: Vec::new(), damage: Vec::new() };
+        let mut capture = Capture::new(vec![cut("a.pcap"), cut("b.pcap")], Pods::default());
         assert_eq!(capture.damage(), None);
         capture.guess(&[]);
         let damage = capture.damage().unwrap();

@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Kept {
     /// Also write every request to this file, one JSON line each
     #[arg(long, value_name = "FILE")]
-    requests: Option<PathBuf>,
+    pub(super) requests: Option<PathBuf>,
     /// Also print the N slowest requests as waterfalls
     #[arg(long, value_name = "N", default_value_t = 0)]
     waterfall: usize,

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{analyze::Input, capture_file::Capture, configured::Configured, slowest::Slowest};
+use super::{capture_file::Capture, configured::Configured, input::Input, slowest::Slowest};
 use crate::{
     engine::{FlowEvent, Observer},
     export::html::{self, PacketNumbers, Report},
@@ -37,8 +37,9 @@ pub(super) struct Args {
 
 /// Reads, then writes the page.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    args.input.spare(&args.output)?;
     let policy = args.configured.policy(Period::WholeRun)?;
-    let mut capture = Capture::open(&args.input.files)?;
+    let mut capture = Capture::open(&args.input)?;
     let metadata = args.input.metadata();
     let locals = capture.locals(&args.input, &metadata);
     let frames = Frames::default();

@@ -65,7 +65,7 @@ impl<R: Resolve> Engine<R> {
                 lifetime_seconds: None,
             })
         } else {
-            What::Connect { established }
+            What::Connect { established, syns: record.syns }
         };
         let call =
             Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };

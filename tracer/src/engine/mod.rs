@@ -101,6 +101,8 @@ pub struct Oddities {
     pub unmatched_dns: u64,
     /// Records with bytes of flows that are not read (any more).
     pub unread: u64,
+    /// How often a flow's reader had to give way because all together held too much.
+    pub readers_shed: u64,
     /// Findings that did not open because too many are open.
     pub findings_refused: u64,
 }
@@ -108,7 +110,7 @@ pub struct Oddities {
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -117,6 +119,7 @@ impl Oddities {
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
             ("unread", self.unread),
+            ("readers_shed", self.readers_shed),
             ("findings_refused", self.findings_refused),
         ]
     }
@@ -208,8 +211,12 @@ impl<R: Resolve> Engine<R> {
     /// What could not be used.
     #[must_use]
     pub fn oddities(&self) -> Oddities {
-        let mut all =
-            Oddities { unread: self.streams.unread, findings_refused: self.ledger.refused, ..self.oddities };
+        let mut all = Oddities {
+            unread: self.streams.unread,
+            readers_shed: self.streams.shed(),
+            findings_refused: self.ledger.refused,
+            ..self.oddities
+        };
         for pod in &self.pods {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;

@@ -18,6 +18,7 @@ use crate::{
     },
     proto::{
         detect::Spoken,
+        memory::Memory,
         speaker::{Speaker, Told},
         stream::{End, Seen, Side},
     },
@@ -28,16 +29,34 @@ use crate::{
 const FLOW_LIMIT: usize = 16_384;
 /// Bytes that wait for missing ones, over all flows.
 const WAITING_BYTES: usize = 4 << 20;
+/// Bytes that the readers of all flows hold.
+const READER_BYTES: usize = 16 << 20;
+/// Nanoseconds after which what is missing before other bytes will not come: the peer has sent it again several times
+/// (RFC 6298, section 2: first after a second).
+const PATIENCE: u64 = 5_000_000_000;
 
 /// The flows that are being read.
+#[derive(Default)]
 pub(super) struct Streams {
     /// By their ids; none while one is read from.
     flows: FxHashMap<u64, Option<Box<Flow>>>,
     /// The same ids: they grow with time.
     ids: BTreeSet<u64>,
-    budget: Budget,
+    shared: Shared,
     /// Records of flows that are not known: their first record was lost, or they were forgotten.
     pub(super) unread: u64,
+}
+
+/// What all flows share.
+struct Shared {
+    budget: Budget,
+    memory: Memory,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { budget: Budget::new(WAITING_BYTES), memory: Memory::new(READER_BYTES) }
+    }
 }
 
 /// One flow.
@@ -46,17 +65,8 @@ struct Flow {
     speaker: Speaker,
     /// By side, client first.
     ways: [Ordered; 2],
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self {
-            flows: FxHashMap::default(),
-            ids: BTreeSet::new(),
-            budget: Budget::new(WAITING_BYTES),
-            unread: 0,
-        }
-    }
+    /// Bytes that the speaker holds.
+    held: usize,
 }
 
 impl Streams {
@@ -65,9 +75,15 @@ impl Streams {
         self.ids.insert(id);
         if self.ids.len() > FLOW_LIMIT
             && let Some(oldest) = self.ids.pop_first()
+            && let Some(forgotten) = self.flows.remove(&oldest).flatten()
         {
-            self.flows.remove(&oldest);
+            self.shared.memory.account(forgotten.held, 0);
         }
+    }
+
+    /// How often a reader had to give way because all together held too much.
+    pub(super) fn shed(&self) -> u64 {
+        self.shared.memory.shed()
     }
 
     fn remove(&mut self, id: u64) -> Option<Box<Flow>> {
@@ -93,19 +109,25 @@ impl<R: Resolve> Engine<R> {
             kind: kind_of(record, CallKind::Upstream),
             joined,
         };
-        let flow = Flow { on, speaker: Speaker::of(spoken, joined), ways: [Ordered::new(), Ordered::new()] };
+        let flow = Flow {
+            on,
+            speaker: Speaker::of(spoken, joined),
+            ways: [Ordered::new(), Ordered::new()],
+            held: 0,
+        };
         self.streams.insert(record.flow, flow);
     }
 
     /// Bytes of a flow came.
     pub(super) fn stream(&mut self, head: &StreamHead, bytes: &[u8]) {
         let Some(mut flow) = self.streams.flows.get_mut(&head.flow).and_then(Option::take) else {
-            self.streams.unread += 1;
+            // The reset of a closed flow comes after its close, and brings nothing.
+            self.streams.unread += u64::from(!bytes.is_empty());
             return;
         };
-        let mut budget = std::mem::replace(&mut self.streams.budget, Budget::new(0));
-        flow.take(head, bytes, &mut budget, &mut |on, told, now| self.said(on, told, now));
-        self.streams.budget = budget;
+        let mut shared = std::mem::take(&mut self.streams.shared);
+        flow.take(head, bytes, &mut shared, &mut |on, told, now| self.said(on, told, now));
+        self.streams.shared = shared;
         if let Some(place) = self.streams.flows.get_mut(&head.flow) {
             *place = Some(flow);
         }
@@ -114,9 +136,10 @@ impl<R: Resolve> Engine<R> {
     /// A flow is over.
     pub(super) fn close_stream(&mut self, record: &FlowRecord) {
         let Some(mut flow) = self.streams.remove(record.flow) else { return };
-        let mut budget = std::mem::replace(&mut self.streams.budget, Budget::new(0));
-        flow.close(record, &mut budget, &mut |on, told, now| self.said(on, told, now));
-        self.streams.budget = budget;
+        let mut shared = std::mem::take(&mut self.streams.shared);
+        shared.memory.account(flow.held, 0);
+        flow.close(record, &mut shared.budget, &mut |on, told, now| self.said(on, told, now));
+        self.streams.shared = shared;
     }
 
     fn said(&mut self, on: &On, told: Told<'_>, now: u64) {
@@ -135,12 +158,13 @@ impl Flow {
         &mut self,
         head: &StreamHead,
         bytes: &[u8],
-        budget: &mut Budget,
+        shared: &mut Shared,
         said: &mut dyn FnMut(&On, Told<'_>, u64),
     ) {
+        let budget = &mut shared.budget;
         let side = side(head.direction, self.on.role);
         let seen = Seen { time: head.time, packet: 0 };
-        let Self { on, speaker, ways } = self;
+        let Self { on, speaker, ways, .. } = self;
         let mut deliver = |piece: Piece<'_>| hand_on(on, speaker, side, piece, said);
         let ordered = &mut ways[side as usize];
         let (sequence, is_last) = (head.sequence, head.flags & stream_flag::FIN != 0);
@@ -151,17 +175,32 @@ impl Flow {
         }
         let span = Span { sequence, bytes, length: head.length, is_last, seen };
         ordered.span(span, budget, &mut deliver);
-        if head.flags & stream_flag::LOST != 0 {
+        let lost = head.flags & stream_flag::LOST != 0;
+        if lost || ordered.waits_since().is_some_and(|since| since.saturating_add(PATIENCE) < head.time) {
             ordered.give_up(budget, &mut deliver);
         }
         if head.flags & stream_flag::RST != 0 {
             self.end(side, seen, budget, said);
         }
+        self.account(&mut shared.memory, seen, said);
+    }
+
+    /// Accounts for what the protocol's reader holds, and has it give way where there is not so much.
+    fn account(&mut self, memory: &mut Memory, seen: Seen, said: &mut dyn FnMut(&On, Told<'_>, u64)) {
+        let (before, held) = (self.held, self.speaker.held());
+        self.held = held;
+        if !memory.account(before, held) {
+            return;
+        }
+        let on = &self.on;
+        self.speaker.shed(before, seen, &mut |told| said(on, told, seen.time));
+        self.held = self.speaker.held();
+        memory.account(held, self.held);
     }
 
     /// The flow is over for both sides; `by` ended it.
     fn end(&mut self, by: Side, seen: Seen, budget: &mut Budget, said: &mut dyn FnMut(&On, Told<'_>, u64)) {
-        let Self { on, speaker, ways } = self;
+        let Self { on, speaker, ways, .. } = self;
         for (side, ordered) in [Side::Client, Side::Server].into_iter().zip(ways) {
             ordered.finish(budget, &mut |piece: Piece<'_>| hand_on(on, speaker, side, piece, said));
         }

@@ -11,7 +11,7 @@ use crate::{
     finding::{Finding, Kind, Value},
     proto::http::Http,
     request::{
-        AttributedCall, Attribution, CallKind, Request, Stages,
+        AttributedCall, Attribution, CallKind, Request, Stages, What,
         totals::{PodSummary, Summary},
     },
 };
@@ -149,6 +149,9 @@ struct CallLine {
     local: SocketAddr,
     peer: SocketAddr,
     what: String,
+    /// Of a connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    syns: Option<u8>,
 }
 
 impl CallLine {
@@ -163,6 +166,7 @@ impl CallLine {
             local: call.local,
             peer: call.peer,
             what: text::what(call),
+            syns: if let What::Connect { syns, .. } = call.what { Some(syns) } else { None },
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::lines_http::{Http1, Http2};
 use crate::{
     proto::stream::{Exchange, Part, Protocol},
     replay::{DnsAnswer, FlowSummary},
@@ -104,6 +105,12 @@ pub enum Line<'a> {
         /// Server name that the client asked for in the TLS handshake.
         #[serde(skip_serializing_if = "Option::is_none")]
         server_name: Option<&'a str>,
+        /// What of HTTP/1 could not be read, if anything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        http1: Option<Http1>,
+        /// What happened on an HTTP/2 connection besides its streams.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        http2: Option<Box<Http2>>,
     },
     /// A segment about which TCP's sequence analysis has something to say.
     Segment {
@@ -184,6 +191,8 @@ impl<'a> Line<'a> {
             packets: flow.packets,
             resets: &flow.resets,
             server_name: flow.server_name.as_deref(),
+            http1: flow.http1.as_ref().and_then(Http1::of),
+            http2: flow.http2.as_deref().map(|counters| Box::new(Http2::of(counters))),
         }
     }
 }

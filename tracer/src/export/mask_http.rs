@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::mask::{MASK, hide};
+use super::mask::{Body, MASK, hide};
 
 const METHODS: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
@@ -32,7 +32,7 @@ const ECS: &[u8] = b"/v2/credentials/";
 const CHUNK_DIGITS: usize = 6;
 
 /// Masks the bytes that begin a message; all of them when they do not begin with a whole start line.
-pub(super) fn mask(message: &mut [u8]) {
+pub(super) fn mask(message: &mut [u8], content: Body) {
     let Some(start) = line(message, 0) else {
         message.fill(MASK);
         return;
@@ -46,7 +46,7 @@ pub(super) fn mask(message: &mut [u8]) {
     while let Some(header) = line(message, at) {
         at = after(message, &header);
         if header.is_empty() {
-            mask_body(&mut message[at..], chunked);
+            mask_body(&mut message[at..], chunked, content);
             return;
         }
         chunked |= mask_header(&mut message[header]);
@@ -137,19 +137,19 @@ fn mask_header(line: &mut [u8]) -> bool {
     chunked
 }
 
-fn mask_body(body: &mut [u8], chunked: bool) {
+fn mask_body(body: &mut [u8], chunked: bool, content: Body) {
     let mut at = 0;
     while chunked && let Some(chunk) = Chunk::at(body, at) {
         let size_end = at + chunk.digits;
         hide(body, size_end..chunk.data.start - 2);
-        hide(body, chunk.data.clone());
+        content.hide(body, chunk.data.clone());
         at = chunk.next;
         if chunk.data.is_empty() {
             break;
         }
     }
     let end = if chunked && at > 0 && body.get(at..) == Some(b"\r\n") { body.len() } else { at };
-    hide(body, end..body.len());
+    content.hide(body, end..body.len());
 }
 
 /// A chunk whose framing holds as far as the packet goes.

@@ -5,6 +5,7 @@ pub mod comment;
 pub mod html;
 pub mod json;
 pub mod lines;
+mod lines_http;
 pub mod mask;
 mod mask_http;
 pub mod pcapng;

@@ -43,7 +43,7 @@ fn capture() -> Vec<u8> {
     let mut writer = Writer::new(&mut file, START).unwrap();
     writer.name("10.0.0.7".parse().unwrap(), "backend-0.shop");
     let mut request = segment(50_123, 8_080, 1, b"GET /v1/items/17?key=s3cr3t HTTP/1.1\r\nHost: a\r\n\r\n");
-    mask(&mut request, true);
+    mask(&mut request, true, &[]);
     let comments = ["tracer: one".to_owned(), "tracer: two".to_owned()];
     let packet = Packet {
         pod: &fixture::pod(),
@@ -55,7 +55,7 @@ fn capture() -> Vec<u8> {
     writer.packet(&packet).unwrap();
     let response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ns3cr3\r\n0\r\n\r\n";
     let mut response = segment(8_080, 50_123, 1, response);
-    mask(&mut response, true);
+    mask(&mut response, true, &[]);
     let packet = Packet {
         pod: &fixture::unnamed_pod("cafe"),
         head: &head(Direction::Egress, response.len() + 1_000),

@@ -134,6 +134,7 @@ pub(super) fn detail(call: &Call) -> String {
         What::Metadata(metadata) => with_status(format!("{} {what}", metadata.step.name()), metadata.status),
         What::Http(http) => with_grpc(with_status(what, http.status()), http.grpc_status()),
         What::Tls { .. } => format!("TLS {what}"),
+        What::Connect { syns: syns @ 2.., .. } => format!("{} ({syns} SYNs)", call.peer),
         What::Connect { .. } | What::Opaque => call.peer.to_string(),
     };
     if !call.answered {

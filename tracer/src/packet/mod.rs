@@ -58,8 +58,6 @@ pub struct Tcp<'a> {
     pub window: u16,
     /// The option window scale (RFC 7323, section 2), at most 14.
     pub window_scale: Option<u8>,
-    /// Whether it carries SACK blocks (RFC 2018).
-    pub has_sack: bool,
     /// Payload bytes on the wire, from the IP header; not less than `payload.len()`.
     pub length: u32,
     /// Payload bytes that were captured.

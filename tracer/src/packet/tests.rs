@@ -5,11 +5,11 @@ use examples::{
 };
 
 /// The TCP segment of raw IP that was `original` bytes long.
-fn segment(bytes: &[u8], original: usize) -> (u32, Vec<u8>, Option<u8>, bool) {
+fn segment(bytes: &[u8], original: usize) -> (u32, Vec<u8>, Option<u8>) {
     let mut decoder = Decoder::default();
     match decoder.decode(RAW, 0, bytes, u32::try_from(original).unwrap()) {
         Ok(Some(Packet { transport: Transport::Tcp(tcp), .. })) => {
-            (tcp.length, tcp.payload.to_vec(), tcp.window_scale, tcp.has_sack)
+            (tcp.length, tcp.payload.to_vec(), tcp.window_scale)
         }
         other => panic!("{other:?}"),
     }
@@ -30,7 +30,6 @@ fn tcp_in_ipv4() {
         flags: 0x12,
         window: 1024,
         window_scale: None,
-        has_sack: false,
         length: 5,
         payload: b"hello",
     };
@@ -47,9 +46,9 @@ fn padding_is_not_payload() {
 #[test]
 fn what_the_snap_length_cut_counts() {
     let bytes = hello();
-    assert_eq!(segment(&bytes[..42], 45), (5, b"he".to_vec(), None, false));
+    assert_eq!(segment(&bytes[..42], 45), (5, b"he".to_vec(), None));
     // Up to the window, all that is read is there.
-    assert_eq!(segment(&bytes[..36], 45), (5, vec![], None, false));
+    assert_eq!(segment(&bytes[..36], 45), (5, vec![], None));
     assert_eq!(Decoder::default().decode(RAW, 0, &bytes[..35], 45), Err(Skipped::Cut));
     // As long as the capture says: then the packet is at fault.
     assert_eq!(Decoder::default().decode(RAW, 0, &bytes[..35], 35), Err(Skipped::Short));
@@ -70,7 +69,7 @@ fn a_segment_that_the_card_is_to_cut_has_no_length() {
 fn lengths_beyond_the_packet_are_cut_to_it() {
     let mut bytes = hello();
     bytes[2..4].copy_from_slice(&[255, 255]);
-    assert_eq!(segment(&bytes, bytes.len()), (5, b"hello".to_vec(), None, false));
+    assert_eq!(segment(&bytes, bytes.len()), (5, b"hello".to_vec(), None));
 }
 
 #[test]
@@ -145,24 +144,24 @@ fn what_is_neither_tcp_nor_udp_is_nothing() {
 fn options() {
     let of = |options: &[u8]| {
         let bytes = ipv4(6, &tcp(options, b"!"));
-        let (length, payload, scale, has_sack) = segment(&bytes, bytes.len());
+        let (length, payload, scale) = segment(&bytes, bytes.len());
         assert_eq!((length, payload), (1, b"!".to_vec()));
-        (scale, has_sack)
+        scale
     };
     let block = [1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-    assert_eq!(of(&[2, 4, 5, 180, 1, 3, 3, 7]), (Some(7), false));
-    assert_eq!(of(&[1, 3, 3, 200]), (Some(14), false));
-    assert_eq!(of(&block), (None, true));
+    assert_eq!(of(&[2, 4, 5, 180, 1, 3, 3, 7]), Some(7));
+    assert_eq!(of(&[1, 3, 3, 200]), Some(14));
+    assert_eq!(of(&block), None);
     let stamp = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-    assert_eq!(of(&stamp), (None, false));
-    assert_eq!(of(&[stamp, block].concat()), (None, true));
+    assert_eq!(of(&stamp), None);
+    assert_eq!(of(&[stamp, block].concat()), None);
     // The end, lengths that cannot be, lengths that run over.
-    assert_eq!(of(&[0, 3, 3, 7]), (None, false));
-    assert_eq!(of(&[3, 0, 3, 7]), (None, false));
-    assert_eq!(of(&[3, 1, 3, 7]), (None, false));
-    assert_eq!(of(&[1, 1, 3, 3]), (None, false));
-    assert_eq!(of(&[3, 4, 7, 7]), (None, false));
-    assert_eq!(of(&[5, 2, 1, 1]), (None, false));
+    assert_eq!(of(&[0, 3, 3, 7]), None);
+    assert_eq!(of(&[3, 0, 3, 7]), None);
+    assert_eq!(of(&[3, 1, 3, 7]), None);
+    assert_eq!(of(&[1, 1, 3, 3]), None);
+    assert_eq!(of(&[3, 4, 7, 7]), None);
+    assert_eq!(of(&[5, 2, 1, 1]), None);
     // Without SYN, the scale says nothing.
     let mut bytes = ipv4(6, &tcp(&[1, 3, 3, 7], b""));
     bytes[33] = 0x10;

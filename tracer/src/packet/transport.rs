@@ -12,7 +12,6 @@ pub(super) fn tcp(mut rest: Bytes<'_>) -> Result<Tcp<'_>, Skipped> {
     rest.take_captured(4)?;
     let options = rest.take_captured(options)?;
     let flags = head[13];
-    let options = Options::read(options, flags & tcp_flag::SYN != 0);
     Ok(Tcp {
         source_port: u16::from_be_bytes([head[0], head[1]]),
         destination_port: u16::from_be_bytes([head[2], head[3]]),
@@ -20,8 +19,7 @@ pub(super) fn tcp(mut rest: Bytes<'_>) -> Result<Tcp<'_>, Skipped> {
         acknowledgment: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
         flags,
         window: u16::from_be_bytes([head[14], head[15]]),
-        window_scale: options.window_scale,
-        has_sack: options.has_sack,
+        window_scale: window_scale(options, flags & tcp_flag::SYN != 0),
         length: length(rest),
         payload: rest.captured(),
     })
@@ -50,39 +48,22 @@ fn length(rest: Bytes<'_>) -> u32 {
     u32::try_from(rest.length()).unwrap_or(u32::MAX)
 }
 
-/// What is read of TCP's options.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Options {
-    window_scale: Option<u8>,
-    has_sack: bool,
-}
-
-impl Options {
-    /// The window scale counts in a SYN only (RFC 7323, section 2.2).
-    fn read(mut bytes: &[u8], syn: bool) -> Self {
-        /// Padding and a time stamp: nearly all options there are.
-        const COMMON: &[u8] = &[1, 1, 8, 10];
-        /// Larger ones count as this (RFC 7323, section 2.3).
-        const SCALE_LIMIT: u8 = 14;
-        let mut options = Self::default();
-        if bytes.len() <= 12 && bytes.starts_with(COMMON) {
-            return options;
+/// The window scale of TCP's options, which counts in a SYN only (RFC 7323, section 2.2).
+fn window_scale(mut options: &[u8], syn: bool) -> Option<u8> {
+    /// Larger ones count as this (RFC 7323, section 2.3).
+    const LIMIT: u8 = 14;
+    let mut scale = None;
+    while let Some((&kind, rest)) = options.split_first().filter(|_| syn) {
+        if kind == 1 {
+            options = rest;
+            continue;
         }
-        while let Some((&kind, rest)) = bytes.split_first() {
-            if kind == 1 {
-                bytes = rest;
-                continue;
-            }
-            // The end (0) has no length.
-            let Some(&length) = rest.first().filter(|length| kind != 0 && **length >= 2) else { break };
-            match (kind, bytes.get(2..usize::from(length))) {
-                (3, Some([scale])) if syn => options.window_scale = Some((*scale).min(SCALE_LIMIT)),
-                // At least one block; the end of a cut one does not matter.
-                (5, _) if length >= 10 => options.has_sack = true,
-                _ => {}
-            }
-            bytes = bytes.get(usize::from(length)..).unwrap_or_default();
+        // The end (0) has no length.
+        let Some(&length) = rest.first().filter(|length| kind != 0 && **length >= 2) else { break };
+        if let (3, Some([bits])) = (kind, options.get(2..usize::from(length))) {
+            scale = Some((*bits).min(LIMIT));
         }
-        options
+        options = options.get(usize::from(length)..).unwrap_or_default();
     }
+    scale
 }

@@ -46,7 +46,7 @@ pub fn opening(from: Side, port: u16, bytes: &[u8]) -> Option<Spoken> {
     }
     let (http1, http2) = match from {
         Side::Client => (request(bytes), prefix(bytes, PREFACE)),
-        Side::Server => (status(bytes), Guess::No),
+        Side::Server => (status(bytes), settings(bytes)),
     };
     let guesses = [(http1, Spoken::Http1), (http2, Spoken::Http2), (hello(from, bytes), Spoken::Tls)];
     if let Some((_, spoken)) = guesses.iter().find(|(guess, _)| *guess == Guess::Yes) {
@@ -95,6 +95,32 @@ fn request(bytes: &[u8]) -> Guess {
 
 fn status(bytes: &[u8]) -> Guess {
     prefix(bytes, b"HTTP/1.")
+}
+
+/// The first frame of an HTTP/2 server, which does not wait for the client's (RFC 9113, section 3.4): SETTINGS that are
+/// no acknowledgment, on stream 0, of whole settings.
+fn settings(bytes: &[u8]) -> Guess {
+    const TYPE: u8 = 4;
+    const ACK: u8 = 1;
+    const SETTING: u16 = 6;
+    /// Longer frames have to be allowed first.
+    const LIMIT: u16 = 1 << 14;
+    let is_plausible = |(at, byte): (usize, &u8)| match at {
+        3 => *byte == TYPE,
+        4 => byte & ACK == 0,
+        // The first bit of a stream id says nothing.
+        5 => matches!(byte, 0 | 0x80),
+        0 | 6..=8 => *byte == 0,
+        _ => true,
+    };
+    let length =
+        bytes.get(1..3).and_then(|length| length.first_chunk()).map(|length| u16::from_be_bytes(*length));
+    let is_whole = length.is_none_or(|length| length <= LIMIT && length.is_multiple_of(SETTING));
+    match bytes.iter().enumerate().take(9).all(is_plausible) && is_whole {
+        false => Guess::No,
+        true if bytes.len() < 9 => Guess::Open,
+        true => Guess::Yes,
+    }
 }
 
 fn prefix(bytes: &[u8], whole: &[u8]) -> Guess {
@@ -199,6 +225,30 @@ mod tests {
         assert_eq!(opening(Server, 443, b"\x16\x03\x03\x00\x7a\x02"), Some(Spoken::Tls));
         assert_eq!(opening(Server, 443, b"\x15\x03\x01\x00\x02"), Some(Spoken::Tls));
         assert_eq!(opening(Server, 25, b"220 mail"), Some(Spoken::Unknown));
+    }
+
+    #[test]
+    fn an_http2_server_may_speak_first() {
+        let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0";
+        for length in 0..9 {
+            assert_eq!(opening(Server, 50051, &settings[..length]), None, "{length}");
+        }
+        let empty = b"\0\0\0\x04\0\0\0\0\0".as_slice();
+        let reserved = b"\0\0\x0c\x04\0\x80\0\0\0".as_slice();
+        for bytes in [&settings[..9], settings, empty, reserved] {
+            assert_eq!(opening(Server, 50051, bytes), Some(Spoken::Http2), "{bytes:?}");
+        }
+        for bytes in [
+            b"\x01".as_slice(),
+            b"\0\0\x05",
+            b"\0\x60\0",
+            b"\0\0\x06\x00",
+            b"\0\0\0\x04\x01",
+            b"\0\0\0\x04\0\0\0\0\x01",
+        ] {
+            assert_eq!(opening(Server, 50051, bytes), Some(Spoken::Unknown), "{bytes:?}");
+        }
+        assert_eq!(opening(Client, 50051, empty), Some(Spoken::Unknown), "a client has a preface");
     }
 
     #[test]

@@ -102,6 +102,12 @@ impl Framing {
         }
     }
 
+    /// Bytes of memory it holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.client.kept.capacity() + self.server.kept.capacity()
+    }
+
     fn way(&mut self, side: Side) -> &mut Way {
         match side {
             Side::Client => &mut self.client,
@@ -134,7 +140,7 @@ impl Way {
         let bytes = whole.unwrap_or(&self.kept);
         let bytes = bytes.get(..bytes.len().min(KEPT_LIMIT)).unwrap_or_default();
         tell(Framed { from, first: self.first, last: seen, bytes, length: self.length });
-        self.kept.clear();
+        self.kept = Vec::new();
         (self.state, self.holed) = (State::Between, false);
     }
 }

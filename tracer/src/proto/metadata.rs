@@ -4,7 +4,10 @@
 //! AWS IMDSv1/v2, ECS task roles and EKS Pod Identity, GCP, Azure and Alibaba are known; of other providers the
 //! steps are `other`, with their path.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
 use super::http1::{known_method, plain_path};
 
@@ -126,19 +129,13 @@ impl Expiry {
         self.after.or_else(|| Some(self.at?.saturating_sub(self.issued?)))
     }
 
-    /// Looks for the expiry fields of AWS (`Expiration`, `LastUpdated`), GCP and Azure (`expires_in`,
-    /// `expires_on`) in a response. The bytes are searched, not parsed: a JSON parser would copy the secrets
-    /// around them.
+    /// Looks for the [expiry fields](expiry_fields) in a response. The bytes are searched, not parsed: a JSON
+    /// parser would copy the secrets around them.
     #[must_use]
     pub fn find(response: &[u8]) -> Self {
-        let time =
-            |key| field(response, key)?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
-        let number = |key| field(response, key)?.parse::<i64>().ok();
-        Self {
-            at: time(b"\"Expiration\"").or_else(|| number(b"\"expires_on\"")),
-            issued: time(b"\"LastUpdated\""),
-            after: number(b"\"expires_in\""),
-        }
+        let [at, issued, on, after] =
+            FIELDS.map(|field| field.find(response).and_then(|range| field.read(response.get(range)?)));
+        Self { at: at.or(on), issued, after }
     }
 
     /// What is known here, and else of `other`.
@@ -158,16 +155,73 @@ impl Expiry {
     }
 }
 
-/// The value after `key`: a quoted string or a number, of at most 40 bytes.
-fn field<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a str> {
-    let at = bytes.windows(key.len()).position(|window| window == key)?;
-    let rest = bytes.get(at + key.len()..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let (rest, ends): (&[u8], &[u8]) = match rest.strip_prefix(b"\"") {
-        Some(quoted) => (quoted, b"\""),
-        None => (rest, b",} \r\n"),
-    };
-    let end = rest.iter().take(41).position(|b| ends.contains(b))?;
-    str::from_utf8(rest.get(..end)?).ok()
+/// Where a response has the fields that tell how long credentials live: those of AWS (`Expiration`,
+/// `LastUpdated`), GCP and Azure (`expires_in`, `expires_on`). Each range begins with the quoted key and ends with
+/// the byte that ends the value; the value is a time or a number and nothing else.
+pub fn expiry_fields(response: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    FIELDS.into_iter().filter_map(|field| {
+        let value = field.find(response)?;
+        field.read(response.get(value.clone())?)?;
+        let key = position(response, field.key)?;
+        Some(key..value.end + 1)
+    })
+}
+
+/// Bytes of a number of seconds.
+const NUMBER_LIMIT: usize = 12;
+/// Bytes of a value.
+const VALUE_LIMIT: usize = 40;
+
+/// A field of an answer that is read.
+#[derive(Clone, Copy)]
+struct Field {
+    /// Its name, quoted.
+    key: &'static [u8],
+    /// Whether it is a time of day (RFC 3339) and not a number.
+    time: bool,
+}
+
+const FIELDS: [Field; 4] = [
+    Field { key: b"\"Expiration\"", time: true },
+    Field { key: b"\"LastUpdated\"", time: true },
+    Field { key: b"\"expires_on\"", time: false },
+    Field { key: b"\"expires_in\"", time: false },
+];
+
+impl Field {
+    /// Where the value is: a quoted string without its quotes, or a number; what ends it follows.
+    fn find(self, bytes: &[u8]) -> Option<Range<usize>> {
+        let after = position(bytes, self.key)? + self.key.len();
+        let colon = skip_space(bytes, after);
+        let begin = skip_space(bytes, colon + 1);
+        let quoted = bytes.get(begin) == Some(&b'"');
+        let begin = begin + usize::from(quoted);
+        let ends: &[u8] = if quoted { b"\"" } else { b",} \r\n" };
+        let length = bytes.get(begin..)?.iter().take(VALUE_LIMIT + 1).position(|byte| ends.contains(byte))?;
+        (bytes.get(colon) == Some(&b':')).then_some(begin..begin + length)
+    }
+
+    /// The value in seconds (of Unix time); `None` when it is anything but what the field is for.
+    fn read(self, value: &[u8]) -> Option<i64> {
+        let text = str::from_utf8(value).ok()?;
+        if self.time {
+            // A timestamp may have annotations in brackets, which may say anything.
+            let plain = |byte: &u8| byte.is_ascii_digit() || b"-:.+TZ ".contains(byte);
+            let time = value.iter().all(plain).then(|| text.parse::<jiff::Timestamp>().ok())??;
+            return Some(time.as_second());
+        }
+        (value.len() <= NUMBER_LIMIT).then(|| text.parse().ok())?
+    }
+}
+
+fn position(bytes: &[u8], key: &[u8]) -> Option<usize> {
+    bytes.windows(key.len()).position(|window| window == key)
+}
+
+/// The first position from `at` on that is no white space.
+fn skip_space(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
 /// Method and path without query string of a request's first bytes; the path is cut to [`PATH_LIMIT`].
@@ -236,6 +290,22 @@ mod tests {
             Expiry::find(&[b"{\"Expiration\":\"".as_slice(), &[b'9'; 100]].concat()),
             Expiry::default()
         );
+    }
+
+    #[test]
+    fn the_fields_that_are_read_hold_times_and_numbers_only() {
+        let fields = |body: &str| -> Vec<String> {
+            expiry_fields(body.as_bytes()).map(|range| body[range].to_owned()).collect()
+        };
+        assert_eq!(
+            fields(r#"{"expires_in": 3599, "Expiration" : "2026-11-21T10:15:00Z", "Token":"canary"}"#),
+            ["\"Expiration\" : \"2026-11-21T10:15:00Z\"", "\"expires_in\": 3599,"]
+        );
+        for lie in ["canary", "2026-11-21T10:15:00Z[canary]", "2026-11-21T10:15:00Z canary", "12345678901234"]
+        {
+            let body = format!(r#"{{"Expiration":"{lie}","LastUpdated":"{lie}","expires_in":"{lie}"}}"#);
+            assert_eq!(fields(&body), [""; 0], "{lie}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod http1;
 pub mod http1_stream;
 pub mod http2;
 pub mod lookup;
+pub mod memory;
 pub mod metadata;
 pub mod speaker;
 pub mod stream;

@@ -7,7 +7,7 @@ use crate::{
     proto::{
         detect::{self, OPENING_LIMIT, Spoken},
         dns_tcp::{Framed, Framing},
-        http1_stream::Http1,
+        http1_stream::{self, Http1},
         http2,
         stream::{Event, Head, Part, Protocol, Seen, Side, Stream, Upgrade},
         tls::Tls,
@@ -90,6 +90,37 @@ impl Speaker {
         match &self.reader {
             Reader::Tls(tls) => tls.handshake().server_name.clone(),
             _ => None,
+        }
+    }
+
+    /// What could not be read of HTTP/1.
+    pub(crate) fn http1(&self) -> Option<http1_stream::Counts> {
+        if let Reader::Http1(http1) = &self.reader { Some(http1.counts()) } else { None }
+    }
+
+    /// What happened on an HTTP/2 connection.
+    pub(crate) fn http2(&self) -> Option<&http2::Counters> {
+        if let Reader::Http2(http2) = &self.reader { Some(http2.counters()) } else { None }
+    }
+
+    /// Bytes of memory that the reader holds besides itself.
+    pub(crate) fn held(&self) -> usize {
+        match &self.reader {
+            Reader::Opening(opening) => opening.held.iter().map(|(_, _, bytes)| bytes.len()).sum(),
+            Reader::Dns(framing) => framing.held(),
+            Reader::Http1(http1) => http1.held(),
+            Reader::Http2(http2) => http2.held(),
+            Reader::Tls(tls) => tls.held(),
+            Reader::Opaque(_) => 0,
+        }
+    }
+
+    /// There is no room for more than `room` bytes.
+    pub(crate) fn shed(&mut self, room: usize, seen: Seen, tell: &mut dyn FnMut(Told<'_>)) {
+        match &self.reader {
+            Reader::Opening(_) => self.decide_anyway(tell),
+            Reader::Dns(_) => self.reader = Reader::Opaque(Box::new(Turns::new(Protocol::Opaque))),
+            _ => self.stream(tell, |stream, tell| stream.shed(room, seen, tell)),
         }
     }
 
@@ -254,7 +285,10 @@ impl Opening {
         }
         self.held.push((side, seen, bytes.to_vec()));
         let [own, peer] = [side, side.opposite()].map(|side| self.said(side));
+        let agrees = peer.iter().zip(http2::PREFACE).all(|(byte, expected)| byte == expected);
         match detect::opening(side, self.port, &own) {
+            // A server's first frame is short: what the client said before it must not be something else.
+            Some(Spoken::Http2) if side == Side::Server && !agrees => Some(Spoken::Unknown),
             // A request may be too broken to be recognised: the answer tells.
             Some(Spoken::Unknown) if peer.is_empty() && own.len() < OPENING_LIMIT => None,
             spoken => spoken,

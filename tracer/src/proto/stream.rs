@@ -159,4 +159,13 @@ pub trait Stream {
 
     /// A side's bytes ended; both sides' for [`End::Reset`] and [`End::Unknown`].
     fn end(&mut self, from: Side, seen: Seen, end: End, tell: &mut dyn FnMut(Event));
+
+    /// Bytes that it holds besides itself, for [`Memory`](super::memory::Memory).
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// There is no room for more than `room` bytes: gives up what it can do without, then what it cannot, and counts
+    /// that.
+    fn shed(&mut self, _room: usize, _seen: Seen, _tell: &mut dyn FnMut(Event)) {}
 }

@@ -13,7 +13,7 @@ use tracer_ebpf::{
     segment::Direction,
 };
 
-use super::{DnsAnswer, Places, Sink, flow::Start};
+use super::{DnsAnswer, Places, Sink, Whose, flow::Start};
 use crate::{
     flow::{address_bytes, decode::Record},
     packet::{Packet, Udp},
@@ -48,6 +48,7 @@ impl Names {
         packet: &Packet<'_>,
         udp: &Udp<'_>,
         seen: Seen,
+        whose: Option<Whose>,
         places: &Places,
         sink: &mut impl Sink,
     ) {
@@ -59,6 +60,15 @@ impl Names {
         let conversation = Conversation::datagrams(source.into(), destination.into());
         self.matched(conversation, seen, udp.payload, sink);
         if udp.source_port != dns::PORT && udp.destination_port != dns::PORT {
+            return;
+        }
+        if let Some(Whose { pod, outbound }) = whose {
+            let (direction, local, remote) = if outbound {
+                (Direction::Egress, source, destination)
+            } else {
+                (Direction::Ingress, destination, source)
+            };
+            record(direction, pod, local, remote, udp, seen, sink);
             return;
         }
         if self.is_twice(&(source, destination, udp.payload), seen.time) {

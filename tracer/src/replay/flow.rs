@@ -8,7 +8,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    FlowSummary, Places, Sink,
+    FlowSummary, Places, Shared, Sink,
     datagram::Names,
     view::{Identity, View},
 };
@@ -17,11 +17,12 @@ use crate::{
     flow::{
         Transport, address_bytes,
         decode::Record,
-        tcp::{Analysis, Budget, Connection, Opening, Piece},
+        tcp::{Analysis, Connection, Opening, Piece},
     },
     packet::Tcp,
     proto::{
         dns,
+        memory::Memory,
         speaker::{Handshake, Speaker, Told},
         stream::{Event, Seen, Side},
     },
@@ -43,6 +44,8 @@ pub(super) struct Start {
     pub(super) server: SocketAddr,
     /// The client is the lower of [`super::table::Ends`].
     pub(super) client_is_low: bool,
+    /// The one end that is a pod's, and the pod's cgroup, where packets say so; else the addresses tell.
+    pub(super) local: Option<(Side, u64)>,
 }
 
 /// A connection.
@@ -50,8 +53,10 @@ pub(super) struct Flow {
     start: Start,
     connection: Connection,
     speaker: Speaker,
+    /// Bytes that the speaker holds, as they are accounted for.
+    held: usize,
     /// Of the client's and the server's end, if they are pods'.
-    views: [Option<End>; 2],
+    views: [Option<Box<End>>; 2],
     resets: Vec<u64>,
     packets: u64,
 }
@@ -69,6 +74,7 @@ impl Flow {
             start,
             connection: Connection::new(start.opening, start.is_reused),
             speaker: Speaker::new(start.opening == Opening::Joined, start.server.port()),
+            held: 0,
             views: [end(Side::Client), end(Side::Server)],
             resets: Vec::new(),
             packets: 0,
@@ -101,7 +107,7 @@ impl Flow {
         from: Side,
         tcp: &Tcp<'_>,
         seen: Seen,
-        budget: &mut Budget,
+        shared: &mut Shared,
         names: &mut Names,
         sink: &mut impl Sink,
     ) -> Analysis {
@@ -112,7 +118,8 @@ impl Flow {
         let (start, speaker, views) = (&self.start, &mut self.speaker, &mut self.views);
         let mut deliver =
             |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
-        let analysis = self.connection.segment(from, tcp, seen, budget, &mut deliver);
+        let analysis = self.connection.segment(from, tcp, seen, &mut shared.budget, &mut deliver);
+        self.account(&mut shared.memory, seen, names, sink);
         if !analysis.flags.is_empty() {
             sink.segment(seen.packet, self.start.number, &analysis);
         }
@@ -125,16 +132,37 @@ impl Flow {
         analysis
     }
 
+    /// Accounts for what the protocol's reader holds, and has it give way where there is not so much.
+    fn account(&mut self, memory: &mut Memory, seen: Seen, names: &mut Names, sink: &mut impl Sink) {
+        let (before, held) = (self.held, self.speaker.held());
+        self.held = held;
+        if !memory.account(before, held) {
+            return;
+        }
+        let (start, views) = (&self.start, &mut self.views);
+        self.speaker.shed(before, seen, &mut |told| pass_on(start, views, told, seen, names, sink));
+        self.held = self.speaker.held();
+        memory.account(held, self.held);
+    }
+
     /// Nothing more comes.
-    pub(super) fn finish(&mut self, budget: &mut Budget, names: &mut Names, sink: &mut impl Sink) {
+    pub(super) fn finish(&mut self, shared: &mut Shared, names: &mut Names, sink: &mut impl Sink) {
+        shared.memory.account(self.held, 0);
         let (start, speaker, views) = (&self.start, &mut self.speaker, &mut self.views);
         let mut deliver =
             |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
-        self.connection.finish(budget, &mut deliver);
+        self.connection.finish(&mut shared.budget, &mut deliver);
         let time = self.connection.last().time;
         for end in self.views.iter_mut().flatten() {
             let is_told = end.is_told(&self.speaker);
             end.view.flush(time, &mut |record| pass(record, is_told, sink));
+        }
+        let (http1, http2) = (self.speaker.http1(), self.speaker.http2().copied().map(Box::new));
+        if let Some(counts) = &http1 {
+            shared.caps.http1(counts);
+        }
+        if let Some(counters) = &http2 {
+            shared.caps.http2(counters);
         }
         let [client, server] = [Side::Client, Side::Server].map(|side| self.connection.totals(side));
         sink.flow(&FlowSummary {
@@ -147,6 +175,8 @@ impl Flow {
             packets: self.packets,
             resets: std::mem::take(&mut self.resets),
             server_name: self.speaker.server_name(),
+            http1,
+            http2,
         });
     }
 }
@@ -155,14 +185,26 @@ impl Flow {
 fn deliver(
     start: &Start,
     speaker: &mut Speaker,
-    views: &mut [Option<End>; 2],
+    views: &mut [Option<Box<End>>; 2],
     side: Side,
     piece: Piece<'_>,
     names: &mut Names,
     sink: &mut impl Sink,
 ) {
     let (Piece::Bytes(_, seen) | Piece::Gap(_, seen) | Piece::End(_, seen)) = piece;
-    speaker.piece(side, piece, &mut |told| match told {
+    speaker.piece(side, piece, &mut |told| pass_on(start, views, told, seen, names, sink));
+}
+
+/// Hands what the protocol tells to the sink.
+fn pass_on(
+    start: &Start,
+    views: &[Option<Box<End>>; 2],
+    told: Told<'_>,
+    seen: Seen,
+    names: &mut Names,
+    sink: &mut impl Sink,
+) {
+    match told {
         Told::Event(event, is_opaque) => {
             if let Event::Ended(exchange) = &event {
                 sink.exchange(start.number, exchange);
@@ -179,11 +221,11 @@ fn deliver(
                 sink.dns_message(&end.on, side, &message);
             }
         }
-    });
+    }
 }
 
 /// The client's set-up goes on until TLS is ready.
-fn tls(views: &[Option<End>; 2], handshake: &Handshake, sink: &mut impl Sink) {
+fn tls(views: &[Option<Box<End>>; 2], handshake: &Handshake, sink: &mut impl Sink) {
     if let Some(end) = &views[Side::Client as usize] {
         sink.tls(&end.on, handshake);
     }
@@ -211,12 +253,15 @@ impl End {
         !self.view.identity().metadata && (!is_opaque || self.view.is_framed())
     }
 
-    fn of(start: &Start, side: Side, places: &Places) -> Option<Self> {
+    fn of(start: &Start, side: Side, places: &Places) -> Option<Box<Self>> {
         let (local, peer) = match side {
             Side::Client => (start.client, start.server),
             Side::Server => (start.server, start.client),
         };
-        let cgroup = *places.locals.get(&local.ip())?;
+        let cgroup = match start.local {
+            Some((of, cgroup)) => (of == side).then_some(cgroup)?,
+            None => *places.locals.get(&local.ip())?,
+        };
         let is_dns = peer.port() == dns::PORT;
         // GCP's metadata service is a DNS server as well.
         let metadata = side == Side::Client && !is_dns && places.metadata.contains(&peer.ip());
@@ -245,6 +290,6 @@ impl End {
             family: if local.is_ipv4() { 4 } else { 6 },
             metadata,
         };
-        Some(Self { view: View::new(identity), on })
+        Some(Box::new(Self { view: View::new(identity), on }))
     }
 }

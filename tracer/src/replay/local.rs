@@ -98,7 +98,6 @@ mod tests {
             flags: tcp_flag::SYN,
             window: 1000,
             window_scale: None,
-            has_sack: false,
             length: 0,
             payload: &[],
         });

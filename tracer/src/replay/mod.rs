@@ -2,7 +2,11 @@
 //!
 //! Each connection is reassembled once and read by its protocol; each of its ends that is a pod's has a
 //! [`view::View`] besides, the offline host of the state machine that the BPF programs run.
+//!
+//! Where packets say [whose](Whose) they are (a file by `tracer capture`), each pod's end is read on its own. Else the
+//! addresses tell the pods, and what was captured at both ends of a node's own connection counts once.
 
+mod caps;
 mod datagram;
 mod flow;
 mod local;
@@ -13,12 +17,13 @@ use std::{net::IpAddr, net::SocketAddr, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-pub use self::local::Guess;
 use self::{
+    caps::Caps,
     datagram::Names,
     flow::{Flow, Start},
     table::{Ends, Table},
 };
+pub use self::{local::Guess, table::Whose};
 use crate::{
     engine::On,
     flow::{
@@ -28,6 +33,8 @@ use crate::{
     packet::{Decoder, Packet, Tcp, Transport},
     proto::{
         dns_tcp::Framed,
+        http1_stream, http2,
+        memory::Memory,
         speaker::Handshake,
         stream::{Event, Exchange, Seen, Side},
     },
@@ -36,6 +43,9 @@ use crate::{
 
 /// Bytes that wait for missing ones, over all connections.
 const WAITING_BYTES: usize = 32 << 20;
+
+/// Bytes that the protocols' readers hold, over all connections.
+const READER_BYTES: usize = 32 << 20;
 
 /// A DNS answer that a query waited for.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +67,8 @@ pub struct DnsAnswer<'a> {
 /// A connection that is over.
 #[derive(Clone, Debug)]
 pub struct FlowSummary {
-    /// From 0, in the order of first segments, as `tcp.stream`.
+    /// From 0, in the order of first segments, as `tcp.stream`; but a connection that was captured at both ends by
+    /// `tracer capture` has two.
     pub number: u64,
     /// Who opened it.
     pub client: SocketAddr,
@@ -75,6 +86,10 @@ pub struct FlowSummary {
     pub resets: Vec<u64>,
     /// What the client asked for in the TLS handshake.
     pub server_name: Option<Arc<str>>,
+    /// What could not be read of an HTTP/1 connection.
+    pub http1: Option<http1_stream::Counts>,
+    /// What happened on an HTTP/2 connection.
+    pub http2: Option<Box<http2::Counters>>,
 }
 
 /// Gets what a capture holds.
@@ -87,7 +102,7 @@ pub trait Sink {
     fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>);
     /// A pod that is the client ended a TLS handshake.
     fn tls(&mut self, on: &On, handshake: &Handshake);
-    /// An exchange is over; once, whoever's pods the ends are.
+    /// An exchange is over; once per [connection](FlowSummary::number), whoever's pods the ends are.
     fn exchange(&mut self, flow: u64, exchange: &Exchange);
     /// A DNS answer came.
     fn dns(&mut self, answer: &DnsAnswer<'_>);
@@ -104,12 +119,22 @@ struct Places {
     metadata: FxHashSet<IpAddr>,
 }
 
+/// The memory that connections share.
+struct Shared {
+    /// Of bytes that wait for missing ones.
+    budget: Budget,
+    /// Of the protocols' readers.
+    memory: Memory,
+    /// The limits that single readers reached.
+    caps: Caps,
+}
+
 /// The state of a replay.
 pub struct Replay {
     decoder: Decoder,
     places: Places,
     table: Table,
-    budget: Budget,
+    shared: Shared,
     names: Names,
     /// Connections so far.
     flows: u64,
@@ -126,39 +151,43 @@ impl Replay {
             decoder: Decoder::default(),
             places: Places { locals, metadata: metadata.into_iter().collect() },
             table: Table::default(),
-            budget: Budget::new(WAITING_BYTES),
+            shared: Shared {
+                budget: Budget::new(WAITING_BYTES),
+                memory: Memory::new(READER_BYTES),
+                caps: Caps::default(),
+            },
             names: Names::default(),
             flows: 0,
             uncaptured: 0,
         }
     }
 
-    /// Takes the next packet; `link` and `original_length` as in [`Decoder::decode`].
+    /// Takes the next packet; `link` and `original_length` as in [`Decoder::decode`], `whose` where the capture says it.
     pub fn packet(
         &mut self,
         seen: Seen,
         link: u16,
         bytes: &[u8],
         original_length: u32,
+        whose: Option<Whose>,
         sink: &mut impl Sink,
     ) {
-        let Self { decoder, places, table, budget, names, flows, uncaptured } = self;
+        let Self { decoder, places, table, shared, names, flows, uncaptured } = self;
         // A packet that cannot be read was counted.
         let Ok(Some(packet)) = decoder.decode(link, seen.time, bytes, original_length) else { return };
         match &packet.transport {
             Transport::Tcp(tcp) => {
-                let mut state = Tcps { places, table, budget, names, flows, uncaptured };
-                state.segment(&packet, tcp, seen, sink);
+                let mut state = Tcps { places, table, shared, names, flows, uncaptured };
+                state.segment(&packet, tcp, seen, whose, sink);
             }
-            Transport::Udp(udp) => names.datagram(&packet, udp, seen, places, sink),
+            Transport::Udp(udp) => names.datagram(&packet, udp, seen, whose, places, sink),
         }
     }
 
     /// The capture is over.
     pub fn finish(&mut self, sink: &mut impl Sink) {
-        for mut flow in self.table.take_all() {
-            flow.finish(&mut self.budget, &mut self.names, sink);
-        }
+        let Self { table, shared, names, .. } = self;
+        table.take_all(&mut |mut flow| flow.finish(shared, names, sink));
     }
 
     /// Packets that could not be read, by reason.
@@ -167,13 +196,14 @@ impl Replay {
     }
 
     /// What was read and is odd, by kind.
-    #[must_use]
-    pub fn oddities(&self) -> [(&'static str, u64); 3] {
-        [
+    pub fn oddities(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let own = [
             ("flows_evicted", self.table.evicted),
+            ("readers_shed", self.shared.memory.shed()),
             ("captured_twice", self.names.twice),
             (UNCAPTURED, self.uncaptured),
-        ]
+        ];
+        own.into_iter().chain(self.shared.caps.named())
     }
 }
 
@@ -181,29 +211,36 @@ impl Replay {
 struct Tcps<'a> {
     places: &'a Places,
     table: &'a mut Table,
-    budget: &'a mut Budget,
+    shared: &'a mut Shared,
     names: &'a mut Names,
     flows: &'a mut u64,
     uncaptured: &'a mut u64,
 }
 
 impl Tcps<'_> {
-    fn segment(&mut self, packet: &Packet<'_>, tcp: &Tcp<'_>, seen: Seen, sink: &mut impl Sink) {
+    fn segment(
+        &mut self,
+        packet: &Packet<'_>,
+        tcp: &Tcp<'_>,
+        seen: Seen,
+        whose: Option<Whose>,
+        sink: &mut impl Sink,
+    ) {
         let source = (packet.source, tcp.source_port);
         let destination = (packet.destination, tcp.destination_port);
-        let (ends, is_low) = Ends::of(source, destination);
+        let (ends, is_low) = Ends::of(source, destination, whose);
         let known = self.table.get(&ends);
         let is_reused = known.is_some();
         let flow = match known {
             Some(flow) if !flow.begins_new(flow.side(is_low), tcp) => flow,
             _ => {
-                self.open(packet, tcp, ends, is_low, is_reused, seen, sink);
+                self.open(packet, tcp, (ends, is_low), is_reused, whose, seen, sink);
                 let Some(flow) = self.table.get(&ends) else { return };
                 flow
             }
         };
         let from = flow.side(is_low);
-        let analysis = flow.segment(from, tcp, seen, self.budget, self.names, sink);
+        let analysis = flow.segment(from, tcp, seen, self.shared, self.names, sink);
         *self.uncaptured += u64::from(analysis.flags.has(Flag::LostSegment));
     }
 
@@ -212,16 +249,15 @@ impl Tcps<'_> {
         &mut self,
         packet: &Packet<'_>,
         tcp: &Tcp<'_>,
-        ends: Ends,
-        is_low: bool,
+        (ends, is_low): (Ends, bool),
         is_reused: bool,
+        whose: Option<Whose>,
         seen: Seen,
         sink: &mut impl Sink,
     ) {
         if !is_reused && self.table.is_full() {
-            for mut flow in self.table.make_room(seen.time) {
-                flow.finish(self.budget, self.names, sink);
-            }
+            let Self { table, shared, names, .. } = self;
+            table.make_room(seen.time, &mut |mut flow| flow.finish(shared, names, sink));
         }
         let (opening, sender) = Opening::of(tcp);
         let source = SocketAddr::new(packet.source, tcp.source_port);
@@ -229,10 +265,12 @@ impl Tcps<'_> {
         let (client, server) =
             if sender == Side::Client { (source, destination) } else { (destination, source) };
         let client_is_low = (sender == Side::Client) == is_low;
-        let start = Start { number: *self.flows, opening, is_reused, client, server, client_is_low };
+        let local =
+            whose.map(|Whose { pod, outbound }| (if outbound { sender } else { sender.opposite() }, pod));
+        let start = Start { number: *self.flows, opening, is_reused, client, server, client_is_low, local };
         *self.flows += 1;
         if let Some(mut before) = self.table.insert(ends, Flow::new(start, self.places)) {
-            before.finish(self.budget, self.names, sink);
+            before.finish(self.shared, self.names, sink);
         }
     }
 }

@@ -104,6 +104,8 @@ pub enum What {
     Connect {
         /// Whether the handshake ended.
         established: bool,
+        /// SYNs sent: more than one is a retransmitted connect.
+        syns: u8,
     },
     /// A request to the metadata service.
     Metadata(MetadataCall),

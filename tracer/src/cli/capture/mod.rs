@@ -47,8 +47,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::LastMinute)?;
     let output = Sink::open(&args.file)?;
-    let mut session = start(&args.target.options(args.snap_length)?, policy)?;
-    let mut output = output.begin(args.count)?;
+    let options = args.target.options(args.snap_length)?;
+    let mut session = start(&options, policy)?;
+    let mut output = output.begin(args.count, options.metadata)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();
     while !stop.is_now() && !output.is_full() {

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions, Permissions},
     io::{self, Write},
+    net::IpAddr,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
@@ -42,8 +43,9 @@ impl Sink {
         Ok(Self { name: path.display().to_string(), file: Some(file) })
     }
 
-    /// Empties the file and begins the capture; `count` packets go to it at most.
-    pub(super) fn begin(self, count: Option<u64>) -> anyhow::Result<Output> {
+    /// Empties the file and begins the capture; `count` packets go to it at most. Of what the services at the
+    /// `metadata` addresses answer, the expiry of credentials stays.
+    pub(super) fn begin(self, count: Option<u64>, metadata: Vec<IpAddr>) -> anyhow::Result<Output> {
         let Self { name, file } = self;
         let sink: Box<dyn Write> = match &file {
             Some(file) => {
@@ -54,7 +56,7 @@ impl Sink {
             }
             None => Box::new(io::stdout()),
         };
-        let mut output = Output { name, file, writer: None, left: count };
+        let mut output = Output { name, file, writer: None, left: count, metadata };
         let start = wall_clock().unix_ns(boot_time());
         output.writer = Some(Writer::new(sink, start).map_err(|error| output.failed(error))?);
         Ok(output)
@@ -73,6 +75,7 @@ pub(super) struct Output {
     file: Option<File>,
     writer: Option<Writer<Box<dyn Write>>>,
     left: Option<u64>,
+    metadata: Vec<IpAddr>,
 }
 
 impl Output {
@@ -105,7 +108,7 @@ impl Output {
                 Some(left) => *left -= 1,
                 None => {}
             }
-            mask(&mut packet.bytes, packet.head.first == 1);
+            mask(&mut packet.bytes, packet.head.first == 1, &self.metadata);
             writer.packet(&Packet {
                 pod: &session.pod(packet.head.cgroup),
                 head: &packet.head,
@@ -155,7 +158,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let sink = Sink::open(&path).unwrap();
         let before = fs::metadata(&path).unwrap();
-        let output = sink.begin(None).unwrap();
+        let output = sink.begin(None, Vec::new()).unwrap();
         let after = fs::metadata(&path).unwrap();
         drop(output);
         fs::remove_file(&path).unwrap();
@@ -167,7 +170,7 @@ mod tests {
     fn a_device_keeps_its_mode() {
         let mode = || fs::metadata("/dev/null").unwrap().permissions().mode();
         let before = mode();
-        Sink::open(Path::new("/dev/null")).unwrap().begin(None).unwrap();
+        Sink::open(Path::new("/dev/null")).unwrap().begin(None, Vec::new()).unwrap();
         assert_eq!(mode(), before);
     }
 }

@@ -210,7 +210,7 @@ fn unacknowledged_segments_are_bounded_and_given_back() {
         talk.say(Client, sequence, 501, 10);
         sequence += 10;
     }
-    assert_eq!(talk.budget.left(), BUDGET - (10_000 - 64) * 16);
+    assert_eq!(talk.budget.left(), BUDGET - (10_000 - 16) * 32);
     let last_listed = talk.hear(Server, &segment(Server, 501, 101 + 100_000, 0));
     assert_eq!(last_listed.round_trip, Some(10_001 * MS));
     assert_eq!(talk.budget.left(), BUDGET);

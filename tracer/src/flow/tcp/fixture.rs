@@ -39,7 +39,6 @@ pub(super) fn segment(from: Side, sequence: u32, acknowledgment: u32, length: u3
         flags: ACK,
         window: 1000,
         window_scale: None,
-        has_sack: false,
         length,
         payload: &PATTERN[start..start + length as usize],
     }

@@ -47,6 +47,12 @@ impl Ordered {
         self.0.segment(&tcp, false, span.seen, &mut Sink { budget, deliver });
     }
 
+    /// When the first bytes were seen that wait for missing ones.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<u64> {
+        self.0.hole().map(|(_, seen)| seen.time)
+    }
+
     /// What is missing will not come: hands out what waits for it.
     pub fn give_up(&mut self, budget: &mut Budget, deliver: &mut impl FnMut(Piece<'_>)) {
         self.0.skip_all(&mut Sink { budget, deliver });

@@ -210,7 +210,7 @@ impl Reassembly {
     }
 
     /// Where the first hole ends, and when that was seen.
-    fn hole(&self) -> Option<(i64, Seen)> {
+    pub(super) fn hole(&self) -> Option<(i64, Seen)> {
         self.waiting.as_ref()?.hole()
     }
 

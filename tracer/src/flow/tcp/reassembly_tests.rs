@@ -219,7 +219,7 @@ fn a_hole_is_given_up_when_too_much_waits() {
     assert_eq!(talk.bytes[0].len(), 70 * 65_000);
     let totals = talk.connection.totals(Client);
     assert_eq!((totals.forced, totals.unique), (1, 70 * 65_000));
-    assert_eq!(talk.budget.left(), BUDGET - 6 * 16, "but for the list of unacknowledged segments");
+    assert_eq!(talk.budget.left(), BUDGET - 54 * 32, "but for the list of unacknowledged segments");
 }
 
 #[test]

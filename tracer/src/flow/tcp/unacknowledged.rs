@@ -9,10 +9,10 @@ use super::{Budget, sequence::before};
 const LIMIT: usize = 10_000;
 
 /// Segments per direction that are not charged to the budget.
-const FREE: usize = 64;
+const FREE: usize = 16;
 
-/// What a segment costs the budget.
-const COST: usize = size_of::<Segment>();
+/// What a segment costs the budget: a queue has up to twice the room it needs.
+const COST: usize = 2 * size_of::<Segment>();
 
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -86,9 +86,10 @@ impl Unacknowledged {
     fn removed(&mut self, before: usize, budget: &mut Budget) {
         let charged = |length: usize| length.saturating_sub(FREE);
         budget.give((charged(before) - charged(self.segments.len())) * COST);
-        if self.segments.is_empty() {
-            self.is_ordered = true;
-            self.segments.shrink_to(FREE);
+        self.is_ordered |= self.segments.is_empty();
+        let length = self.segments.len().max(FREE);
+        if self.segments.capacity() > 4 * length {
+            self.segments.shrink_to(2 * length);
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::proto::stream::{Event, Exchange, Head, Outcome, Part, Protocol};
+use crate::proto::stream::{Event, Exchange, Head, Outcome, PATH_LIMIT, Part, Protocol};
 
 /// Requests without a response that one connection may have. Clients that pipeline send a few dozen; the
 /// (more than 200 KB of) memory of more is not worth it.
 pub(super) const OUTSTANDING_LIMIT: usize = 1024;
+
+/// Requests in flight that every connection has room for.
+const FREE: usize = 4;
 
 type Tell<'a> = &'a mut dyn FnMut(Event);
 
@@ -59,10 +62,24 @@ impl Exchanges {
         self.open.len() >= OUTSTANDING_LIMIT
     }
 
+    /// Bytes of memory that they take; a few are free.
+    pub(super) fn held(&self) -> usize {
+        self.open.capacity().saturating_sub(FREE) * (size_of::<Open>() + PATH_LIMIT)
+    }
+
+    /// Gives the room of those that are over back.
+    pub(super) fn shrink(&mut self) {
+        self.open.shrink_to(FREE);
+    }
+
     /// A request's head is complete.
     pub(super) fn begin(&mut self, head: Head, request: Part, tell: Tell<'_>) {
         let number = self.next_number();
         tell(Event::Begun { number, protocol: Protocol::Http1, head: head.clone(), request });
+        if self.open.capacity() == 0 {
+            // Most connections never have a second one, and most of them are idle.
+            self.open.reserve_exact(1);
+        }
         self.open.push_back(Open { number, head, request, sent: Sent::Partly, answer: None });
     }
 
@@ -185,6 +202,9 @@ impl Exchanges {
         if let Some(open) = self.open.pop_front_if(over) {
             let outcome = if open.sent == Sent::Unknown { Outcome::Cut } else { Outcome::Complete };
             open.end(None, outcome, tell);
+        }
+        if self.open.is_empty() {
+            self.shrink();
         }
     }
 

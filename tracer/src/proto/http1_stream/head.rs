@@ -67,6 +67,23 @@ impl HeadReader {
         self.fields = Fields::default();
     }
 
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        let paths = match &self.kind {
+            Kind::Request(paths) => paths.held(),
+            Kind::Response => 0,
+        };
+        self.line.capacity() + paths
+    }
+
+    /// Gives them back; the head that is being read is lost.
+    pub(super) fn shed(&mut self) {
+        self.line = Vec::new();
+        if let Kind::Request(paths) = &mut self.kind {
+            *paths = Paths::default();
+        }
+    }
+
     /// Takes bytes up to the empty line.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Read {
         let mut rest = bytes;

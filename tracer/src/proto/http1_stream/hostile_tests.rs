@@ -228,6 +228,34 @@ fn a_pipeline_has_an_end() {
 }
 
 #[test]
+fn without_room_requests_in_flight_are_given_up() {
+    let mut watch = Watch::default();
+    (0..10).for_each(|_| watch.client(GET));
+    assert!(watch.http.held() > 10 * 100);
+    watch.shed(0);
+    assert_eq!((watch.ended().len(), watch.http.held()), (10, 0));
+    assert_eq!(watch.http.counts(), Counts { overflows: 1, ..Counts::default() });
+    watch.client(GET);
+    watch.server(OK);
+    assert_eq!(watch.ended()[10], "11 GET /a 200 30/43 Complete");
+}
+
+#[test]
+fn without_room_a_head_under_way_is_lost_and_requests_stay() {
+    let mut watch = Watch::default();
+    watch.client(GET);
+    watch.server(&[b"HTTP/1.1 200 OK\r\nCookie: ".as_slice(), &[b'x'; 5000]].concat());
+    assert!(watch.http.held() > 5000);
+    watch.shed(1000);
+    assert!(watch.http.held() < 1000);
+    watch.server(b"x\r\n\r\n");
+    watch.client(GET);
+    watch.server(OK);
+    assert_eq!(watch.ended(), ["1 GET /a 0 30/- Cut", "2 GET /a 200 30/43 Complete"]);
+    assert_eq!(watch.http.counts().bad_heads, 1);
+}
+
+#[test]
 fn other_protocols_are_skipped() {
     for bytes in [
         b"\x16\x03\x01\x02\0\x01\0\x01\xfc".as_slice(),

@@ -27,7 +27,8 @@ type Tell<'a> = &'a mut dyn FnMut(Event);
 /// What could not be read of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Messages that began with something else than a start line, or whose head is longer than 64 KiB.
+    /// Messages that began with something else than a start line, or whose head is longer than 64 KiB or than there
+    /// was room for.
     pub bad_heads: u64,
     /// Messages whose end nobody can say: contradicting or malformed `Content-Length`, unknown codings of a
     /// request, malformed chunks.
@@ -38,7 +39,7 @@ pub struct Counts {
     pub skipped_bytes: u64,
     /// Messages that ended where a delivery began with the next start line, not where their head said.
     pub early_ends: u64,
-    /// Times that 1024 requests waited for a response, and were given up.
+    /// Times that requests were given up that waited for a response: 1024 of them, or more than there was room for.
     pub overflows: u64,
 }
 
@@ -127,13 +128,18 @@ impl Http1 {
         None
     }
 
+    /// Gives up the requests that wait for a response.
+    fn overflow(&mut self, tell: Tell<'_>) {
+        self.counts.overflows = self.counts.overflows.saturating_add(1);
+        self.exchanges.cut_answer(self.responses.part, Outcome::Cut, tell);
+        self.exchanges.abandon(Outcome::Cut, tell);
+        self.exchanges.lose_answers();
+        self.responses.lose();
+    }
+
     fn request_head(&mut self, tell: Tell<'_>) {
         if self.exchanges.is_full() {
-            self.counts.overflows = self.counts.overflows.saturating_add(1);
-            self.exchanges.cut_answer(self.responses.part, Outcome::Cut, tell);
-            self.exchanges.abandon(Outcome::Cut, tell);
-            self.exchanges.lose_answers();
-            self.responses.lose();
+            self.overflow(tell);
         }
         let reader = &mut self.requests;
         self.exchanges.begin(std::mem::take(&mut reader.head.head), reader.part, tell);
@@ -256,6 +262,23 @@ impl Stream for Http1 {
             End::Fin => self.fin(from, seen, tell),
             End::Reset => self.over(Outcome::Aborted(self.closed.unwrap_or(from)), tell),
             End::Unknown => self.over(Outcome::Cut, tell),
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.requests.head.held() + self.responses.head.held() + self.exchanges.held()
+    }
+
+    /// The paths that are remembered and a head under way go first, then the requests in flight.
+    fn shed(&mut self, room: usize, _seen: Seen, tell: Tell<'_>) {
+        for side in [Side::Client, Side::Server] {
+            if self.reader(side).shed() {
+                self.lose(side, Step::BadHead, tell);
+            }
+        }
+        if self.held() > room {
+            self.overflow(tell);
+            self.exchanges.shrink();
         }
     }
 }

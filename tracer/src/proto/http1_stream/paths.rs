@@ -9,6 +9,8 @@ const LIMIT: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     known: Vec<Arc<str>>,
+    /// Bytes of them.
+    texts: usize,
     /// Where the next new one goes, once there are [`LIMIT`].
     oldest: usize,
 }
@@ -20,13 +22,22 @@ impl Paths {
             return Arc::clone(known);
         }
         let new: Arc<str> = path.into();
+        self.texts += new.len();
         if self.known.len() < LIMIT {
             self.known.push(Arc::clone(&new));
         } else if let Some(slot) = self.known.get_mut(self.oldest) {
+            self.texts -= slot.len();
             *slot = Arc::clone(&new);
             self.oldest = (self.oldest + 1) % LIMIT;
         }
         new
+    }
+
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        // With the two counts of each.
+        let each = size_of::<Arc<str>>() + 2 * size_of::<usize>();
+        self.known.capacity() * each + self.texts
     }
 }
 

@@ -168,6 +168,16 @@ impl Reader {
         }
     }
 
+    /// Gives memory back; a head that is under way is lost with it. Whether there was one.
+    pub(super) fn shed(&mut self) -> bool {
+        self.head.shed();
+        let lost = matches!(self.state, State::Head);
+        if lost {
+            self.lose();
+        }
+        lost
+    }
+
     /// The next byte begins a message.
     pub(super) fn restart(&mut self) {
         self.state = State::Between;

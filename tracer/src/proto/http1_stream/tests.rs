@@ -266,6 +266,11 @@ impl Watch {
         self.http.end(from, at(self.time), end, &mut |event| self.events.push(event));
     }
 
+    pub(super) fn shed(&mut self, room: usize) {
+        self.time += 1;
+        self.http.shed(room, at(self.time), &mut |event| self.events.push(event));
+    }
+
     /// The exchanges that ended, in short.
     pub(super) fn ended(&self) -> Vec<String> {
         short(&self.events)

@@ -12,12 +12,12 @@ pub(super) const BLOCK_LIMIT: usize = 256 * 1024;
 /// Most CONTINUATION frames of a block; one with more is not read.
 pub(super) const CONTINUATION_LIMIT: u32 = 64;
 /// Larger buffers are given back after use.
-const KEPT: usize = 16 * 1024;
+const KEPT: usize = 1024;
 
 /// Why a header block was not read. Its fields, and the table entries it made, are unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// Longer than [`BLOCK_LIMIT`] or [`CONTINUATION_LIMIT`].
+    /// Longer than [`BLOCK_LIMIT`] or [`CONTINUATION_LIMIT`], or than there was room for.
     Cut,
     /// Bytes of it are missing.
     Missing,
@@ -80,6 +80,11 @@ impl Open {
     /// Bytes of it are missing.
     pub(super) fn miss(&mut self) {
         self.unread.get_or_insert(Unread::Missing);
+    }
+
+    /// There is no room for it.
+    pub(super) fn cut(&mut self) {
+        self.unread.get_or_insert(Unread::Cut);
     }
 
     /// Whether its bytes are of use.

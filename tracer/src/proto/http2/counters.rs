@@ -27,10 +27,12 @@ pub struct Sent {
     pub goaway: Option<Goaway>,
     /// `RST_STREAM` frames by error code; the last place counts the unknown codes.
     pub resets: [u64; ERROR_CODES],
-    /// Header blocks that were longer than is held; their fields are unknown.
+    /// Header blocks that were longer than is held, or than there was room for; their fields are unknown.
     pub blocks_cut: u64,
     /// Header blocks of which bytes are missing, or that are malformed; their fields are unknown.
     pub blocks_unread: u64,
+    /// How often the header table was given up because there was no room: fields that refer to it are unknown.
+    pub tables_cut: u64,
     /// How often missing bytes hid where frames begin; streams that needed them ended as cut.
     pub losses: u64,
     /// Nanoseconds in which the connection's window kept an unfinished message of this side from going on: from
@@ -66,7 +68,7 @@ pub struct Counters {
     pub server: Sent,
     /// It turned out not to be HTTP/2: nothing was read from there on.
     pub broken: bool,
-    /// Streams that ended as cut because too many were in flight.
+    /// Streams that ended as cut because too many were in flight, or there was no room for more.
     pub streams_cut: u64,
 }
 

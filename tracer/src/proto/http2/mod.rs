@@ -47,7 +47,7 @@ mod setting {
 /// A connection.
 ///
 /// Holds at most, for each direction, 256 KiB of an unfinished header block and a header table of 64 KiB, and
-/// [`STREAM_LIMIT`] streams.
+/// [`STREAM_LIMIT`] streams; less where a [`Memory`](super::memory::Memory) bounds many connections.
 #[derive(Debug)]
 pub struct Connection {
     readers: Pair<Reader>,
@@ -285,6 +285,22 @@ impl Stream for Connection {
             End::Fin | End::Reset => self.finish(outcome(&self.readers.server), seen, tell),
             End::Unknown => self.finish(Outcome::Cut, seen, tell),
         }
+    }
+
+    fn held(&self) -> usize {
+        self.readers.client.held() + self.readers.server.held() + self.streams.held()
+    }
+
+    /// What is known of header fields goes first, then the oldest streams.
+    fn shed(&mut self, room: usize, seen: Seen, tell: &mut dyn FnMut(Event)) {
+        for side in [Side::Client, Side::Server] {
+            if self.held() > room && self.readers.of_mut(side).shed() {
+                self.counters.of_mut(side).tables_cut += 1;
+            }
+        }
+        let rest = room.saturating_sub(self.readers.client.held() + self.readers.server.held());
+        let mut scene = Scene { seen, counters: &mut self.counters, tell };
+        self.streams.shed(rest, &mut scene);
     }
 }
 

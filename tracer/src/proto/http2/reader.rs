@@ -132,6 +132,23 @@ impl Reader {
         self.fragments = Vec::new();
     }
 
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.fragments.capacity() + self.decoder.held()
+    }
+
+    /// Gives them back: the header block that is under way is not read, and the header table is unknown. Whether there
+    /// was one.
+    pub(super) fn shed(&mut self) -> bool {
+        if self.fragments.capacity() > 0 {
+            self.open.iter_mut().for_each(Open::cut);
+            self.fragments = Vec::new();
+        }
+        let held = self.decoder.held() > 0;
+        self.decoder.shed();
+        held
+    }
+
     /// Whether frames are known.
     pub(super) fn in_frames(&self) -> bool {
         !matches!(self.state, State::Search(_) | State::Broken)

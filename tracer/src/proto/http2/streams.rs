@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use super::super::stream::{Event, Head, Outcome, Part, Seen, Side};
+use super::super::stream::{Event, Head, Outcome, PATH_LIMIT, Part, Seen, Side};
 use super::block::Block;
 use super::counters::Counters;
 use super::hpack::Fields;
@@ -11,6 +11,9 @@ use super::message::InFlight;
 
 /// Most streams in flight; the oldest then ends as cut, and is counted.
 pub const STREAM_LIMIT: usize = 4096;
+
+/// Bytes of memory that a stream in flight takes at most: a tree's nodes may be half full.
+const COST: usize = 2 * size_of::<(u32, InFlight)>() + PATH_LIMIT;
 
 /// Where and when something happens, and who is to know.
 pub(super) struct Scene<'a> {
@@ -147,6 +150,25 @@ impl Streams {
         }
     }
 
+    /// Bytes of memory that they take; one stream is free.
+    pub(super) fn held(&self) -> usize {
+        (self.asked.len() + self.pushed.len()).saturating_sub(1).saturating_mul(COST)
+    }
+
+    /// Ends the oldest as cut, until as many bytes are left or one stream.
+    pub(super) fn shed(&mut self, room: usize, scene: &mut Scene<'_>) {
+        while self.held() > room && self.end_oldest(scene) {}
+    }
+
+    /// Ends the oldest stream as cut. False when there is none.
+    fn end_oldest(&mut self, scene: &mut Scene<'_>) -> bool {
+        let most = if self.asked.len() >= self.pushed.len() { &mut self.asked } else { &mut self.pushed };
+        let Some((oldest, stream)) = most.pop_first() else { return false };
+        scene.counters.streams_cut += 1;
+        self.end(oldest, stream, Outcome::Cut, scene);
+        true
+    }
+
     /// Whether a stream of the client that is not in flight was.
     fn is_over(&self, id: u32) -> bool {
         id <= self.last_asked.max(self.last_unasked)
@@ -154,11 +176,7 @@ impl Streams {
 
     fn insert(&mut self, id: u32, stream: InFlight, scene: &mut Scene<'_>) {
         if self.asked.len() + self.pushed.len() >= STREAM_LIMIT {
-            let most = if self.asked.len() >= self.pushed.len() { &mut self.asked } else { &mut self.pushed };
-            if let Some((oldest, stream)) = most.pop_first() {
-                scene.counters.streams_cut += 1;
-                self.end(oldest, stream, Outcome::Cut, scene);
-            }
+            self.end_oldest(scene);
         }
         self.of(id).insert(id, stream);
     }

@@ -168,12 +168,3 @@ fn a_client_record_inside_a_server_record_begins_no_turn() {
     ]);
     assert_eq!(parts(&run(&packets).1), [(part(5, 5, 105), part(6, 8, 1005))]);
 }
-
-#[test]
-fn detects_a_client_hello() {
-    let hello = plain(1, &client_hello());
-    assert_eq!(Tls::detect(&hello), Some(true));
-    assert_eq!(Tls::detect(&hello[..5]), None);
-    assert_eq!(Tls::detect(b"GET"), Some(false));
-    assert_eq!(Tls::detect(b"\x16\x03\x01\x00\x05\x02"), Some(false));
-}

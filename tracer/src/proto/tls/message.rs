@@ -55,6 +55,11 @@ impl Messages {
         }
     }
 
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.body.capacity()
+    }
+
     /// Bytes are missing: what is begun is forgotten.
     pub(super) fn gap(&mut self) {
         *self = Self::default();

@@ -126,15 +126,6 @@ impl Tls {
         Self::default()
     }
 
-    /// Whether a flow whose client's first bytes are these speaks TLS; none when they are too few to tell.
-    #[must_use]
-    pub fn detect(client: &[u8]) -> Option<bool> {
-        // A handshake record of version 3.x with a ClientHello.
-        let expected = [Some(record::HANDSHAKE), Some(3), None, None, None, Some(CLIENT_HELLO)];
-        let agrees = client.iter().zip(expected).all(|(byte, expected)| expected.is_none_or(|e| e == *byte));
-        (!agrees || client.len() >= expected.len()).then_some(agrees)
-    }
-
     /// What was seen of the handshake so far.
     #[must_use]
     pub fn handshake(&self) -> &Handshake {
@@ -314,6 +305,22 @@ impl Stream for Tls {
             self.abort(from, seen);
         }
         self.turns.end(from, end, tell);
+    }
+
+    fn held(&self) -> usize {
+        self.client.messages.held() + self.server.messages.held()
+    }
+
+    /// What is begun of a message is forgotten, as if its bytes were missing.
+    fn shed(&mut self, _room: usize, _seen: Seen, _tell: &mut dyn FnMut(Event)) {
+        for side in [Side::Client, Side::Server] {
+            let way = self.way(side);
+            if way.messages.held() > 0 {
+                way.messages.gap();
+                way.meaning = Meaning::Hidden;
+                self.progress.gap(side);
+            }
+        }
     }
 }
 

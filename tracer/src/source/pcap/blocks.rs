@@ -6,6 +6,7 @@ use super::{
     error::Fault,
     interface::{INTERFACE_LIMIT, Interface},
     order::Order,
+    origin::{Pods, is_by_tracer, is_outbound},
 };
 
 /// What every pcapng begins with: the type of a section header, the same in both byte orders.
@@ -36,6 +37,10 @@ mod kind {
 pub(super) struct Blocks {
     order: Order,
     interfaces: Vec<Interface>,
+    /// Of every section so far.
+    pub(super) pods: Pods,
+    /// `tracer capture` wrote the section.
+    is_by_tracer: bool,
     /// Time of the last packet that had one.
     time: u64,
 }
@@ -107,7 +112,11 @@ impl Blocks {
                     let wrong = format!("a section with more than {INTERFACE_LIMIT} of them");
                     return Err(Fault::wrong(name(kind), wrong));
                 }
-                self.interfaces.push(Interface::parse(body, self.order)?);
+                let mut interface = Interface::parse(body, self.order)?;
+                if self.is_by_tracer {
+                    interface.pod = self.pods.add(body.get(8..).unwrap_or_default(), self.order);
+                }
+                self.interfaces.push(interface);
             }
             kind::SECTION => self.section(body)?,
             kind::JOURNAL | kind::CUSTOM | kind::CUSTOM_UNCOPIED => *number = number.saturating_add(1),
@@ -129,13 +138,15 @@ impl Blocks {
         match version.unwrap_or_default() {
             [1, 0 | 2] => {
                 self.interfaces.clear();
+                self.is_by_tracer = is_by_tracer(body.get(16..).unwrap_or_default(), self.order);
                 Ok(())
             }
             [major, minor] => Err(Fault::Unsupported(format!("pcapng version {major}.{minor}"))),
         }
     }
 
-    /// An enhanced packet, or its predecessor, which differs in the first word. Options are not read.
+    /// An enhanced packet, or its predecessor, which differs in the first word. Options are read where they say
+    /// whose it is.
     #[inline]
     fn packet(&self, kind: u32, body: &[u8]) -> Result<Packet, Fault> {
         const FIXED: usize = 20;
@@ -157,7 +168,11 @@ impl Blocks {
             return Err(Fault::wrong(name(kind), wrong));
         };
         let time = of.clock.nanoseconds(u64::from(high) << 32 | u64::from(low));
-        let found = Found { time, link: of.link, original_length: original, at: 0, length };
+        let pod = of.pod.and_then(|pod| {
+            let options = body.get(FIXED + length.next_multiple_of(4)..)?;
+            Some((pod, is_outbound(options, self.order)?))
+        });
+        let found = Found { time, link: of.link, original_length: original, at: 0, length, pod };
         Ok(Packet { found, fixed: FIXED })
     }
 
@@ -172,7 +187,8 @@ impl Blocks {
         };
         let captured = if of.snapshot_length == 0 { original } else { original.min(of.snapshot_length) };
         let length = checked_capture(kind::SIMPLE_PACKET, captured, body.len().saturating_sub(FIXED))?;
-        let found = Found { time: self.time, link: of.link, original_length: original, at: 0, length };
+        let found =
+            Found { time: self.time, link: of.link, original_length: original, at: 0, length, pod: None };
         Ok(Packet { found, fixed: FIXED })
     }
 }

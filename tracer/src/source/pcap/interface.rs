@@ -32,6 +32,8 @@ pub(super) struct Interface {
     /// Bytes kept of each packet; 0 for all.
     pub(super) snapshot_length: u32,
     pub(super) clock: Clock,
+    /// Index of the pod whose packets it has, in a file by `tracer capture`.
+    pub(super) pod: Option<u32>,
 }
 
 impl Interface {
@@ -62,12 +64,12 @@ impl Interface {
             ticks_per_second: ticks_per_second.unwrap_or(1_000_000),
             offset: offset.unwrap_or_default(),
         };
-        Ok(Self { link: LinkType(link), snapshot_length, clock })
+        Ok(Self { link: LinkType(link), snapshot_length, clock, pod: None })
     }
 }
 
 /// Code and value of the first option, and what follows it.
-fn split_option(options: &[u8], order: Order) -> Result<(u16, &[u8], &[u8]), Fault> {
+pub(super) fn split_option(options: &[u8], order: Order) -> Result<(u16, &[u8], &[u8]), Fault> {
     let split = order.halves(options).and_then(|[code, length]| {
         let length = usize::from(length);
         let value = options.get(4..4 + length)?;

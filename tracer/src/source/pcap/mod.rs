@@ -13,6 +13,7 @@ mod gzip;
 mod interface;
 mod merged;
 mod order;
+mod origin;
 mod records;
 #[cfg(test)]
 mod sample;
@@ -32,6 +33,7 @@ pub use buffer::BUFFER_LIMIT;
 pub use error::Error;
 pub use interface::INTERFACE_LIMIT;
 pub use merged::Merged;
+pub use origin::Origin;
 
 /// Longest packet in bytes, as Wireshark has it: a longer one means that the lengths are not lengths. (Wireshark
 /// makes exceptions for D-Bus and USB, which are not networks.)
@@ -56,6 +58,8 @@ pub struct Raw<'a> {
     pub original_length: u32,
     /// The captured bytes, at most [`PACKET_LIMIT`].
     pub bytes: &'a [u8],
+    /// Whose it is, in a file by `tracer capture`.
+    pub origin: Option<Origin<'a>>,
 }
 
 /// A packet's place in the buffer, until the buffer is filled again.
@@ -66,6 +70,8 @@ struct Found {
     original_length: u32,
     at: usize,
     length: usize,
+    /// Index of its pod, and whether it left the pod.
+    pod: Option<(u32, bool)>,
 }
 
 #[derive(Debug)]
@@ -164,12 +170,19 @@ impl Reader {
     /// The packet that [`Self::advance`] went to.
     fn current(&self) -> Option<Raw<'_>> {
         let found = self.current?;
+        let origin = match (&self.format, found.pod) {
+            (Format::Blocks(blocks), Some((pod, outbound))) => {
+                blocks.pods.get(pod).map(|pod| Origin { pod, outbound })
+            }
+            _ => None,
+        };
         Some(Raw {
             number: self.number,
             time: found.time,
             link: found.link,
             original_length: found.original_length,
             bytes: self.buffer.at(found.at, found.length),
+            origin,
         })
     }
 

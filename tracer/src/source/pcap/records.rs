@@ -106,7 +106,7 @@ impl Records {
         }
         let at = buffer.consume(total).saturating_add(header);
         let time = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * u64::from(self.kind.unit);
-        Ok(Some(Found { time, link: self.link, original_length: original, at, length }))
+        Ok(Some(Found { time, link: self.link, original_length: original, at, length, pod: None }))
     }
 }
 

@@ -99,10 +99,29 @@ impl Order {
 
     /// A section header.
     pub(super) fn section(self) -> Vec<u8> {
+        self.block(0x0a0d_0d0a, &self.section_body())
+    }
+
+    /// A section header that names the program that wrote it.
+    pub(super) fn section_by(self, application: &[u8]) -> Vec<u8> {
+        let mut body = self.section_body();
+        self.options(&mut body, &[(3, b"Linux"), (4, application)]);
+        self.block(0x0a0d_0d0a, &body)
+    }
+
+    fn section_body(self) -> Vec<u8> {
         let mut body = self.put(&[0x1a2b_3c4d]);
         body.extend(self.put_halves(&[1, 0]));
         body.extend([0xff; 8]);
-        self.block(0x0a0d_0d0a, &body)
+        body
+    }
+
+    fn options(self, body: &mut Vec<u8>, options: &[(u16, &[u8])]) {
+        for (code, value) in options {
+            body.extend(self.put_halves(&[*code, u16::try_from(value.len()).unwrap()]));
+            body.extend(*value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
     }
 
     /// An interface with options.
@@ -114,11 +133,7 @@ impl Order {
     pub(super) fn interface_body(self, link: u16, snapshot_length: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
         let mut body = self.put_halves(&[link, 0]);
         body.extend(self.put(&[snapshot_length]));
-        for (code, value) in options {
-            body.extend(self.put_halves(&[*code, u16::try_from(value.len()).unwrap()]));
-            body.extend(*value);
-            body.resize(body.len().next_multiple_of(4), 0);
-        }
+        self.options(&mut body, options);
         body
     }
 
@@ -128,6 +143,16 @@ impl Order {
         let [high, low] = [ticks >> 32, ticks & 0xffff_ffff].map(|half| u32::try_from(half).unwrap());
         let mut body = self.put(&[interface, high, low, length, length]);
         body.extend(packet);
+        self.block(6, &body)
+    }
+
+    /// One of tick 1 with options.
+    pub(super) fn enhanced_with(self, interface: u32, packet: &[u8], options: &[(u16, &[u8])]) -> Vec<u8> {
+        let length = u32::try_from(packet.len()).unwrap();
+        let mut body = self.put(&[interface, 0, 1, length, length]);
+        body.extend(packet);
+        body.resize(body.len().next_multiple_of(4), 0);
+        self.options(&mut body, options);
         self.block(6, &body)
     }
 }

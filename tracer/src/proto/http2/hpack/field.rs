@@ -75,6 +75,14 @@ impl Field {
         }
     }
 
+    /// Bytes of memory besides its own.
+    pub(super) fn text(&self) -> usize {
+        match self {
+            Self::Path(Some(path)) => allocated(path),
+            _ => 0,
+        }
+    }
+
     pub(super) fn name(&self) -> Name {
         match self {
             Self::Method(_) => Name::Method,
@@ -136,23 +144,42 @@ impl Text {
 
 /// The paths of late: a busy connection asks for the same few, and allocates each once.
 #[derive(Debug, Default)]
-pub(super) struct Paths(Vec<Option<Arc<str>>>);
+pub(super) struct Paths {
+    slots: Vec<Option<Arc<str>>>,
+    /// Bytes of the paths.
+    texts: usize,
+}
 
 impl Paths {
     fn intern(&mut self, path: &str) -> Arc<str> {
-        if self.0.is_empty() {
-            self.0.resize(PATHS, None);
+        if self.slots.is_empty() {
+            self.slots.resize(PATHS, None);
         }
         let mut hasher = FxHasher::default();
         hasher.write(path.as_bytes());
         let slot = hasher.finish() % PATHS as u64;
-        let place = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot));
+        let place = usize::try_from(slot).ok().and_then(|slot| self.slots.get_mut(slot));
         let Some(place) = place else { return path.into() };
         match place {
             Some(known) if **known == *path => Arc::clone(known),
-            _ => Arc::clone(place.insert(path.into())),
+            _ => {
+                let before = place.as_ref().map_or(0, allocated);
+                let new = Arc::clone(place.insert(path.into()));
+                self.texts = self.texts.saturating_sub(before).saturating_add(allocated(&new));
+                new
+            }
         }
     }
+
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.slots.capacity() * size_of::<Option<Arc<str>>>() + self.texts
+    }
+}
+
+/// Bytes of a shared text, with the two counts before it.
+fn allocated(text: &Arc<str>) -> usize {
+    text.len() + 2 * size_of::<usize>()
 }
 
 #[cfg(test)]
@@ -201,6 +228,6 @@ mod tests {
             let path = format!("/{number}");
             assert_eq!(&*paths.intern(&path), path);
         }
-        assert_eq!(paths.0.len(), PATHS);
+        assert_eq!(paths.slots.len(), PATHS);
     }
 }

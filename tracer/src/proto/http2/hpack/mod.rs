@@ -74,6 +74,17 @@ impl Decoder {
         self.table.forget();
     }
 
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.table.held() + self.paths.held()
+    }
+
+    /// Gives them back: what the table holds is unknown from here on.
+    pub(super) fn shed(&mut self) {
+        self.forget();
+        self.paths = Paths::default();
+    }
+
     /// The other side's SETTINGS may have gone unseen.
     pub(super) fn allow_any_size(&mut self) {
         (self.limit, self.announced) = (u32::MAX, u32::MAX);

@@ -136,12 +136,14 @@ pub(super) struct Table {
     max: u32,
     /// All entries are known.
     complete: bool,
+    /// Bytes of their texts.
+    texts: usize,
 }
 
 impl Table {
     /// As on a new connection.
     pub(super) fn new() -> Self {
-        Self { entries: VecDeque::new(), size: 0, max: DEFAULT_SIZE, complete: true }
+        Self { entries: VecDeque::new(), size: 0, max: DEFAULT_SIZE, complete: true, texts: 0 }
     }
 
     /// From here on nothing is known of what it holds.
@@ -167,6 +169,7 @@ impl Table {
         self.evict(size);
         if size <= self.bound() {
             self.size += size;
+            self.texts = self.texts.saturating_add(field.text());
             self.entries.push_front(Entry { field, name_length, size });
         }
     }
@@ -178,6 +181,11 @@ impl Table {
             None if self.complete => Found::Nothing,
             None => Found::Unknown,
         }
+    }
+
+    /// Bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        self.entries.capacity().saturating_mul(size_of::<Entry>()).saturating_add(self.texts)
     }
 
     /// Bytes it holds, as RFC 7541 counts.
@@ -199,12 +207,13 @@ impl Table {
         while self.size.saturating_add(room) > bound {
             let Some(entry) = self.entries.pop_back() else { break };
             self.size = self.size.saturating_sub(entry.size);
+            self.texts = self.texts.saturating_sub(entry.field.text());
         }
     }
 
     fn clear(&mut self) {
-        self.entries.clear();
-        self.size = 0;
+        self.entries = VecDeque::new();
+        (self.size, self.texts) = (0, 0);
     }
 }
 

@@ -4,6 +4,7 @@ mod damage;
 mod ends;
 mod exchanges;
 mod joined;
+mod memory;
 mod splits;
 
 use super::*;
