@@ -1,18 +1,21 @@
 //! HTTP/2 and gRPC: each call as its client saw it, live and from captures.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use tracer_lab::log;
 use tracer_lab::oracle::Differences;
 use tracer_lab::pair::Pair;
-use tracer_lab::process::run;
+use tracer_lab::pod::network::wait_for_listener;
+use tracer_lab::process::{Running, run};
 use tracer_lab::role::grpc::{CallLine, Kind};
 use tracer_lab::say;
 use tracer_lab::tracer::offline::Offline;
 use tracer_lab::tracer::report::{Summary, TracedRequest};
-use tracer_lab::tracer::{Live, Tracing, program};
+use tracer_lab::tracer::{Live, Tracing, live, program};
 use tracer_lab::wire::Tcpdump;
+use tracer_lab::{Lab, PodSpec, Qos};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 const CALLS: u64 = 640;
@@ -24,33 +27,30 @@ const NEAR: u64 = 100_000;
 struct Seen {
     logged: Vec<CallLine>,
     live: Live,
-    /// What `tracer analyze` says of each capture.
-    captures: Vec<(&'static str, Live)>,
+    /// What `tracer analyze` says of a capture of the server.
+    capture: Live,
+    client: String,
     server: String,
 }
 
 fn see() -> Result<Seen> {
     let pair = Pair::start(Path::new(PROGRAM), "grpc-server", &[])?;
     let dir = pair.lab.dir();
-    let [capture, lines, calls] = ["capture.pcapng", "live.jsonl", "calls.jsonl"].map(|name| dir.join(name));
-    let start = |command, flags: &[&str]| {
-        Tracing::start_on(pair.server.cgroup(), &program()?, &pair.lab, command, flags)
-    };
+    let [lines, calls] = ["live.jsonl", "calls.jsonl"].map(|name| dir.join(name));
     let tcpdump = Tcpdump::start(&pair.server, dir.join("tcpdump.pcap"))?;
-    let capturing = start("capture", &["-w", &capture.to_string_lossy()])?;
-    let tracing = start("live", &["--output", "json", "--requests", &lines.to_string_lossy()])?;
+    let flags = ["--output", "json", "--requests", &lines.to_string_lossy()];
+    let tracing = Tracing::start(&program()?, &pair.lab, "live", &flags)?;
     run(pair.client("grpc-client").args(["--calls", &CALLS.to_string(), "--log"]).arg(&calls))?;
     // What was answered last settles when the tracer drains, on its timer.
     std::thread::sleep(std::time::Duration::from_secs(1));
     let summary = Summary::parse(&tracing.finish()?)?;
-    capturing.finish()?;
     let tcpdump = tcpdump.finish()?;
     ensure!(summary.accounting.dropped() == 0 && !summary.partial, "{:?}", summary.accounting);
-    let analyze = |file: &PathBuf| Offline::of(&pair.server)?.analyze(&[file]);
     Ok(Seen {
         logged: log::read(&calls)?,
         live: Live { summary, requests: log::read(&lines)? },
-        captures: vec![("tracer capture", analyze(&capture)?), ("tcpdump", analyze(&tcpdump)?)],
+        capture: Offline::of(&pair.server)?.analyze(&[&tcpdump])?,
+        client: pair.client.uid().to_owned(),
         server: pair.server.uid().to_owned(),
     })
 }
@@ -67,19 +67,23 @@ fn each_of_many_calls_at_once_is_as_its_client_saw_it() -> Result<()> {
     let live = seen.live.of(&seen.server)?;
     ensure!(live.len() as u64 == CALLS, "{} of {CALLS} calls were traced", live.len());
     against_the_log("live", &live, &seen.logged)?;
-    for (name, read) in &seen.captures {
-        let read: Vec<_> = read.requests.iter().collect();
-        ensure!(read.len() as u64 == CALLS, "{name}: {} of {CALLS} calls were read", read.len());
-        against_the_log(name, &read, &seen.logged)?;
-        let mut differences = Differences::default();
-        for request in &live {
-            let other = read.iter().find(|other| other.path == request.path);
-            let other = other.with_context(|| format!("{name} has no {request}"))?;
-            ensure!(other.grpc_status == request.grpc_status, "{request:?}\n{other:?}");
-            differences.add(request.to_string(), request.total_ns, other.total_ns, NEAR);
-        }
-        differences.check(&format!("live and {name}"))?;
+    let read: Vec<_> = seen.capture.requests.iter().collect();
+    ensure!(read.len() as u64 == CALLS, "{} of {CALLS} calls were read", read.len());
+    against_the_log("offline", &read, &seen.logged)?;
+    let mut differences = Differences::default();
+    for request in &live {
+        let other = read.iter().find(|other| other.path == request.path);
+        let other = other.with_context(|| format!("{request} is not in the capture"))?;
+        ensure!(other.grpc_status == request.grpc_status, "{request:?}\n{other:?}");
+        differences.add(request.to_string(), request.total_ns, other.total_ns, NEAR);
     }
+    differences.check("live and offline")?;
+    // The client's end of the same calls.
+    let calls = seen.live.summary.pod(&seen.client)?.calls["upstream"];
+    let logged: u64 = seen.logged.iter().map(|call| call.end - call.start).sum();
+    let logged = std::time::Duration::from_nanos(logged).as_secs_f64();
+    ensure!(calls.count == CALLS, "{} calls left the client", calls.count);
+    ensure!((calls.seconds - logged).abs() < 0.01 * logged, "{} s traced, {logged} s logged", calls.seconds);
     Ok(())
 }
 
@@ -104,4 +108,44 @@ fn against_the_log(name: &str, requests: &[&TracedRequest], logged: &[CallLine])
         differences.add(format!("{call:?}"), request.total_ns, call.end - call.start, MILLISECOND);
     }
     differences.check(&format!("{name} and the client's log"))
+}
+
+/// `h2load` counts what it gets; `nghttpd` serves a small file and a large one.
+#[test]
+fn h2load_counts_as_many_as_tracer() -> Result<()> {
+    let mut lab = Lab::new()?;
+    let client = lab.pod(PodSpec { name: "client", qos: Qos::Burstable })?;
+    let server = lab.pod(PodSpec { name: "server", qos: Qos::Burstable })?;
+    let files = lab.dir().join("files");
+    fs::create_dir(&files)?;
+    fs::write(files.join("small"), "ok")?;
+    fs::write(files.join("large"), vec![b'x'; 500_000])?;
+    let mut nghttpd = server.command("nghttpd");
+    let nghttpd = nghttpd.args(["--no-tls", "--htdocs"]).arg(&files).arg("8080");
+    let _running = Running::spawn("nghttpd", nghttpd)?;
+    wait_for_listener(server.namespace(), 8080)?;
+    let mut load = client.command("h2load");
+    load.args(["--requests=3000", "--clients=4", "--max-concurrent-streams=16", "--header=te: trailers"]);
+    for path in ["small", "large", "missing"] {
+        load.arg(format!("http://{}:8080/{path}", server.addresses().v4));
+    }
+    let mut counted = String::new();
+    let live = live(&program()?, &lab, || {
+        counted = run(&mut load)?;
+        Ok(())
+    })?;
+    let traced = live.of(server.uid())?;
+    say(&format!("h2load: {}", counted.lines().filter(|line| line.contains("codes:")).collect::<String>()));
+    ensure!(live.summary.accounting.dropped() == 0, "{:?}", live.summary.accounting);
+    for (path, status, requests) in [("/small", 200, 1000), ("/large", 200, 1000), ("/missing", 404, 1000)] {
+        let of = |request: &&&TracedRequest| {
+            request.path.as_deref() == Some(path) && request.status == Some(status)
+        };
+        let found = traced.iter().filter(of).count();
+        ensure!(found == requests, "{found} of {requests} {path} with {status} were traced");
+    }
+    ensure!(counted.contains("status codes: 2000 2xx, 0 3xx, 1000 4xx, 0 5xx"), "{counted}");
+    ensure!(traced.len() == 3000, "{} requests were traced", traced.len());
+    ensure!(live.summary.pod(client.uid())?.calls["upstream"].count == 3000);
+    Ok(())
 }
