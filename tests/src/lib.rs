@@ -16,6 +16,7 @@ pub mod clock;
 pub mod demo;
 pub mod http;
 pub mod incident;
+pub mod labs;
 pub mod log;
 pub mod nginx;
 pub mod oracle;
