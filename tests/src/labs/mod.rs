@@ -3,13 +3,16 @@
 //! should be.
 
 mod check;
+mod client_throttle;
 mod dns;
 mod dns_search;
 mod dns_timeout;
+mod etcd;
 mod matrix;
 mod metadata_credentials;
 mod metadata_token_timeout;
 mod python;
+mod rpc;
 mod run;
 mod sdk;
 mod seen;
@@ -24,8 +27,14 @@ pub use seen::Seen;
 pub use stage::{Stage, Tools};
 
 /// Every story, in the order of the matrix.
-pub const ALL: &[&Story] =
-    &[&metadata_credentials::STORY, &dns_search::STORY, &metadata_token_timeout::STORY, &dns_timeout::STORY];
+pub const ALL: &[&Story] = &[
+    &metadata_credentials::STORY,
+    &dns_search::STORY,
+    &metadata_token_timeout::STORY,
+    &dns_timeout::STORY,
+    &client_throttle::STORY,
+    &etcd::STORY,
+];
 
 /// One incident with everything that it is compared with.
 pub struct Story {

@@ -10,7 +10,11 @@ pub(super) const SYSTEM: &str = "/usr/bin/python3";
 
 /// Each program and module, by the name of its file.
 const FILES: &[(&str, &str)] = &[
+    ("callers.py", include_str!("../../incidents/callers.py")),
+    ("etcd.py", include_str!("../../incidents/etcd.py")),
     ("lab.py", include_str!("../../incidents/lab.py")),
+    ("rpc.py", include_str!("../../incidents/rpc.py")),
+    ("tiller.py", include_str!("../../incidents/tiller.py")),
     ("store.py", include_str!("../../incidents/store.py")),
 ];
 

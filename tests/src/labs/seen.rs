@@ -54,9 +54,9 @@ pub(super) fn watch(story: &Story, stage: &Stage, tracer: &Path, out: &Path) -> 
     let tcpdump = tcpdump.finish()?;
     let analyze = |file: &Path, flags: &[&str]| {
         let address = subject.addresses().v4.to_string();
-        let mut line = Command::new("timeout");
-        line.arg("60").arg(tracer).args(["analyze", "--local", &address]).args(flags).arg(file);
-        run(line.stdin(Stdio::null()))
+        let mut command = Command::new("timeout");
+        command.arg("60").arg(tracer).args(["analyze", "--local", &address]).args(flags).arg(file);
+        run(command.stdin(Stdio::null()))
     };
     let offline = analyze(&tcpdump, &["--output", "json"])?;
     write(out, "live.json", &live)?;

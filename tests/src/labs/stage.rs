@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::de::DeserializeOwned;
 
 use super::{Twin, python};
@@ -116,9 +116,12 @@ impl Stage {
     /// Runs a program to its end, which must be a good one, and returns its standard output.
     pub fn finish(what: &str, command: &mut Command, at_most: Duration) -> Result<String> {
         let mut running = Running::spawn(what, command.stdout(Stdio::piped()))?;
-        let code = running.wait(at_most)?;
         let stdout = running.child().stdout.take().with_context(|| format!("{what}: no stdout"))?;
-        let said = std::io::read_to_string(stdout).with_context(|| format!("{what}: its stdout"))?;
+        // Meanwhile, because a full pipe would keep it from ending.
+        let reader = std::thread::spawn(|| std::io::read_to_string(stdout));
+        let code = running.wait(at_most)?;
+        let said = reader.join().map_err(|_| anyhow!("{what}: reading its stdout panicked"))?;
+        let said = said.with_context(|| format!("{what}: its stdout"))?;
         ensure!(code == Some(0), "{what} ended with {code:?}: {said}");
         Ok(said)
     }
