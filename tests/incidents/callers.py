@@ -39,7 +39,8 @@ def main():
             if number >= flags.calls:
                 return
             request = f"item-{number}".encode()
-            answer = rpc.call(channel, flags.method, request, log, flags.deadline, parallel=flags.parallel)
+            more = dict(parallel=flags.parallel, text_as="what")
+            answer = rpc.call(channel, flags.method, request, log, flags.deadline, **more)
             if answer is None or flags.pause:
                 time.sleep(flags.pause or 0.2)
 

@@ -7,7 +7,7 @@ from concurrent import futures
 import grpc
 
 
-def serve(methods, port, workers=32):
+def serve(methods, port, workers=32, options=()):
     """Serves methods by their full name, such as /items.v1.Items/Get, until SIGTERM. Each is a function of
     the request's bytes and the context. Ends with GOAWAY and half a second for calls that go on."""
 
@@ -17,6 +17,7 @@ def serve(methods, port, workers=32):
             return method and grpc.unary_unary_rpc_method_handler(method)
 
     options = [
+        *options,
         ("grpc.so_reuseport", 0),
         # Clients may ask as often as they like whether it is still there.
         ("grpc.http2.min_ping_interval_without_data_ms", 500),
@@ -33,13 +34,16 @@ def serve(methods, port, workers=32):
     server.stop(grace=0.5).wait()
 
 
-def call(channel, method, request, log, deadline=None, metadata=None, **more):
-    """Makes a call and logs it; returns the answer, or nothing when it failed."""
+def call(channel, method, request, log, deadline=None, metadata=None, text_as=None, **more):
+    """Makes a call and logs it, with the answer as text if that is wanted; returns the answer, or nothing
+    when it failed."""
     start = time.time_ns()
     try:
         answer, code = channel.unary_unary(method)(request, timeout=deadline, metadata=metadata), "OK"
     except grpc.RpcError as error:
         answer, code = None, error.code().name
     length = len(answer) if answer is not None else 0
+    if text_as and answer is not None:
+        more[text_as] = answer.decode()
     log.write(method=method, start=start, end=time.time_ns(), code=code, bytes=length, **more)
     return answer

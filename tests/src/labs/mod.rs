@@ -4,9 +4,11 @@
 
 mod check;
 mod client_throttle;
+mod dead_peer;
 mod dns;
 mod dns_search;
 mod dns_timeout;
+mod endpoint_pinned;
 mod etcd;
 mod matrix;
 mod metadata_credentials;
@@ -34,6 +36,12 @@ pub const ALL: &[&Story] = &[
     &dns_timeout::STORY,
     &client_throttle::STORY,
     &etcd::STORY,
+    &endpoint_pinned::HEARTBEATS,
+    &endpoint_pinned::FIRST,
+    &dead_peer::VANISHED,
+    &dead_peer::KEEPALIVE,
+    &dead_peer::GOAWAY,
+    &dead_peer::REFUSED,
 ];
 
 /// One incident with everything that it is compared with.

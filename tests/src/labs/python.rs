@@ -11,7 +11,9 @@ pub(super) const SYSTEM: &str = "/usr/bin/python3";
 /// Each program and module, by the name of its file.
 const FILES: &[(&str, &str)] = &[
     ("callers.py", include_str!("../../incidents/callers.py")),
+    ("checker.py", include_str!("../../incidents/checker.py")),
     ("etcd.py", include_str!("../../incidents/etcd.py")),
+    ("items.py", include_str!("../../incidents/items.py")),
     ("lab.py", include_str!("../../incidents/lab.py")),
     ("rpc.py", include_str!("../../incidents/rpc.py")),
     ("tiller.py", include_str!("../../incidents/tiller.py")),

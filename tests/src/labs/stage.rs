@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{Twin, python};
 use crate::log::{self, ClientSummary};
 use crate::pod::network::wait_for_listener;
-use crate::process::Running;
+use crate::process::{Running, Signal};
 use crate::{Lab, Pod, PodSpec, Qos};
 
 /// The programs that a story needs.
@@ -27,7 +27,7 @@ pub struct Tools {
 /// A lab with named pods and running programs. Dropping it ends and removes all of it.
 pub struct Stage {
     // Dropped in this order: programs first, then where they run.
-    running: Vec<Running>,
+    running: Vec<(&'static str, Running)>,
     pods: BTreeMap<&'static str, Pod>,
     /// What the pods are part of.
     pub lab: Lab,
@@ -104,13 +104,25 @@ impl Stage {
     }
 
     /// Starts a server that runs until the stage is dropped, and waits until it listens on `port`.
-    pub fn serve(&mut self, pod: &str, port: u16, command: &mut Command) -> Result<()> {
+    pub fn serve(&mut self, pod: &'static str, port: u16, command: &mut Command) -> Result<()> {
+        let server = self.start(pod, port, command)?;
+        self.running.push((pod, server));
+        Ok(())
+    }
+
+    /// Starts a server that runs until it is dropped, and waits until it listens on `port`.
+    pub fn start(&self, pod: &str, port: u16, command: &mut Command) -> Result<Running> {
         let mut server = Running::spawn(&format!("the server in pod {pod}"), command)?;
         wait_for_listener(self.pod(pod).namespace(), port)
             .with_context(|| format!("{:?}", server.still_runs()))?;
         server.still_runs()?;
-        self.running.push(server);
-        Ok(())
+        Ok(server)
+    }
+
+    /// Sends a signal to the servers of a pod.
+    pub fn signal(&self, pod: &str, signal: Signal) -> Result<()> {
+        let mut servers = self.running.iter().filter(|(name, _)| *name == pod);
+        servers.try_for_each(|(_, server)| server.signal(signal))
     }
 
     /// Runs a program to its end, which must be a good one, and returns its standard output.
