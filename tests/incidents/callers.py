@@ -26,6 +26,7 @@ def main():
     flags.add_argument("--parallel", type=int, default=1)
     flags.add_argument("--pause", type=float, default=0)
     flags.add_argument("--deadline", type=float, default=20)
+    flags.add_argument("--wait", action="store_true", help="for a connection, instead of failing without")
     flags.add_argument("--option", type=option, action="append", default=[])
     flags = flags.parse_args()
 
@@ -39,7 +40,7 @@ def main():
             if number >= flags.calls:
                 return
             request = f"item-{number}".encode()
-            more = dict(parallel=flags.parallel, text_as="what")
+            more = dict(parallel=flags.parallel, text_as="what", wait=flags.wait)
             answer = rpc.call(channel, flags.method, request, log, flags.deadline, **more)
             if answer is None or flags.pause:
                 time.sleep(flags.pause or 0.2)

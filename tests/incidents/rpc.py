@@ -34,12 +34,13 @@ def serve(methods, port, workers=32, options=()):
     server.stop(grace=0.5).wait()
 
 
-def call(channel, method, request, log, deadline=None, metadata=None, text_as=None, **more):
+def call(channel, method, request, log, deadline=None, metadata=None, wait=False, text_as=None, **more):
     """Makes a call and logs it, with the answer as text if that is wanted; returns the answer, or nothing
     when it failed."""
     start = time.time_ns()
     try:
-        answer, code = channel.unary_unary(method)(request, timeout=deadline, metadata=metadata), "OK"
+        stub = channel.unary_unary(method)
+        answer, code = stub(request, timeout=deadline, metadata=metadata, wait_for_ready=wait), "OK"
     except grpc.RpcError as error:
         answer, code = None, error.code().name
     length = len(answer) if answer is not None else 0
