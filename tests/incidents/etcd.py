@@ -86,10 +86,10 @@ def reads(client, number, sick):
     client.range("serializable", f1=key, f7=1)
     if number % 5 == 0:
         client.range("value", f1=b"large" if sick else b"medium")
-    if number % 5 == 1 and sick:
+    if number % 10 == 1 and sick:
         # The largest value of all: etcd reads and sorts every key, and answers with one.
         client.range("sorted", f1=b"many/", f2=b"many0", f3=1, f5=2, f6=4)
-    elif number % 5 == 1:
+    elif number % 10 == 1:
         client.range("many", f1=b"many/", f2=b"many0", f3=500, f8=1)
 
 

@@ -1,6 +1,7 @@
 """A backend that reads an object with the AWS SDK for each request."""
 
 import argparse
+import threading
 
 import boto3
 from botocore.config import Config
@@ -16,9 +17,13 @@ def main():
     flags.add_argument("--fresh", action="store_true")
     flags = flags.parse_args()
 
+    # Sessions are not made for threads, clients are.
+    making = threading.Lock()
+
     def client(session):
         config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}, read_timeout=20)
-        return session.client("s3", endpoint_url=flags.endpoint, region_name="eu-west-1", config=config)
+        with making:
+            return session.client("s3", endpoint_url=flags.endpoint, region_name="eu-west-1", config=config)
 
     def make_answer():
         session = boto3.session.Session()
@@ -26,9 +31,8 @@ def main():
 
         def answer(number):
             # The first request makes the client, and with it asks for credentials.
-            if not kept:
-                kept.append(client(session))
-            store = client(session) if flags.fresh else kept[0]
+            store = kept[0] if kept and not flags.fresh else client(session)
+            kept[:] = [store]
             return store.get_object(Bucket="items", Key=number)["Body"].read()
 
         return answer

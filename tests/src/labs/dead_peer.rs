@@ -114,8 +114,11 @@ const METHOD: &str = "/items.v1.Items/Get";
 const PORT: u16 = 50051;
 /// A call's, in seconds.
 const DEADLINE: f64 = 6.0;
-const KEEPALIVE_FLAGS: &[&str] =
-    &["grpc.keepalive_time_ms=2000", "grpc.keepalive_timeout_ms=3000", "grpc.http2.max_pings_without_data=0"];
+const KEEPALIVE_FLAGS: &[&str] = &[
+    "--option=grpc.keepalive_time_ms=2000",
+    "--option=grpc.keepalive_timeout_ms=3000",
+    "--option=grpc.http2.max_pings_without_data=0",
+];
 /// How long the client begins calls.
 const SECONDS: f64 = 15.0;
 const BEFORE: Duration = Duration::from_secs(3);

@@ -58,13 +58,18 @@ pub(super) fn table(rows: &[Row]) -> String {
     for row in rows {
         let mut line = vec![row.lab.clone(), row.twin.clone()];
         line.extend(ids.iter().map(|id| row.cell(id).to_owned()));
-        line.push(if row.as_expected() { "yes" } else { "NO" }.to_owned());
+        let verdict = match &row.found_live {
+            None => "NOT RUN",
+            Some(_) if row.as_expected() => "yes",
+            Some(_) => "NO",
+        };
+        line.push(verdict.to_owned());
         grid.push(line);
     }
     let mut text = aligned(&grid);
     for row in rows {
         for wrong in &row.wrong {
-            let _infallible = writeln!(text, "{} {}: {wrong}", row.lab, row.twin);
+            let _infallible = writeln!(text, "{} {}: {}", row.lab, row.twin, wrong.trim_end());
         }
     }
     text

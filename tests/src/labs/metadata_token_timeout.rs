@@ -63,6 +63,9 @@ fn check(stage: &Stage, seen: &Seen, checks: &mut Checks) -> Result<()> {
     let due = if stage.twin == Twin::Healthy { 0 } else { tokens };
     checks.same("requests of more than 1 s, and how many should be", slow, due);
     #[expect(clippy::cast_precision_loss, reason = "a dozen")]
-    checks.evidence(seen, "metadata-token-timeout", "timeouts", tokens as f64, 0.0);
+    for (key, logged) in [("token_requests_unanswered", tokens), ("tokenless_calls", 2 * tokens)] {
+        checks.evidence(seen, STORY.name, key, logged as f64, 0.0);
+    }
+    checks.evidence(seen, STORY.name, "longest_wait_seconds", 1.0, 0.1);
     Ok(())
 }
