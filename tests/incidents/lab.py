@@ -1,12 +1,16 @@
 """What the lab's programs in Python share: a log, and an HTTP server that answers numbered requests."""
 
+import ctypes
 import json
 import os
+import signal
 import socketserver
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
+
+PR_SET_PDEATHSIG = 1
 
 
 class Log:
@@ -73,6 +77,8 @@ def serve_recycled(make_answer, log, connections, port=8080):
     while True:
         child = os.fork()
         if child == 0:
+            # As its parent dies with the lab, so does it with its parent.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             server.RequestHandlerClass = numbered_handler(make_answer(), log)
             for _ in range(connections):
                 server.handle_request()
