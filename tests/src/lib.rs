@@ -17,6 +17,7 @@ pub mod demo;
 pub mod hostile;
 pub mod http;
 pub mod incident;
+pub mod labs;
 pub mod log;
 pub mod nginx;
 pub mod oracle;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
-use tracer_lab::role::{backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata};
+use tracer_lab::labs::{Incident, Incidents};
+use tracer_lab::role::{answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata};
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -18,10 +19,16 @@ struct Cli {
 enum Command {
     /// The metadata incident, traced live, and its healthy twin
     Demo(Demo),
+    /// One incident with the tracer on it, and everything that a user would read
+    Incident(Incident),
+    /// All incidents with the tracer on them, as a matrix of labs and findings
+    Incidents(Incidents),
     /// A metadata service as in a cloud instance
     Metadata(metadata::Metadata),
     /// A stand-in for Elasticsearch
     Elastic(elastic::Elastic),
+    /// A stand-in for any service that answers GETs
+    Answer(answer::Answer),
     /// Holds the answers of a real DNS server for a while
     DnsRelay(dns_relay::DnsRelay),
     /// The backend of the incident
@@ -47,7 +54,7 @@ enum Command {
 impl Command {
     /// Whether it logs times that others are measured by.
     fn keeps_time(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Load(_) | Self::Sweep)
+        !matches!(self, Self::Demo(_) | Self::Incident(_) | Self::Incidents(_) | Self::Load(_) | Self::Sweep)
     }
 }
 
@@ -58,8 +65,11 @@ fn main() -> ExitCode {
     }
     let outcome = match command {
         Command::Demo(demo) => demo.run(),
+        Command::Incident(incident) => incident.run(),
+        Command::Incidents(incidents) => incidents.run(),
         Command::Metadata(role) => role.run(),
         Command::Elastic(role) => role.run(),
+        Command::Answer(role) => role.run(),
         Command::DnsRelay(role) => role.run(),
         Command::Backend(role) => role.run(),
         Command::Client(role) => role.run(),

@@ -12,6 +12,7 @@ mod bench;
 mod bench_analyze;
 mod demo;
 mod fuzz;
+mod incident;
 mod kernels;
 mod oracle;
 mod run;
@@ -38,6 +39,10 @@ enum Command {
     Tidy,
     /// Trace the metadata incident in the lab and leave the results in target/demo
     Demo(demo::Options),
+    /// Run one incident in the lab with tracer on it, and print what a user would read
+    Incident(incident::One),
+    /// Run all incidents and their twins; leave target/incidents/summary.json and print the matrix
+    Incidents(incident::All),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -57,6 +62,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Incident(options) => incident::one(&workspace, &options),
+        Command::Incidents(options) => incident::all(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),

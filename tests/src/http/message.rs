@@ -156,13 +156,21 @@ pub struct Reply {
     pub status: u16,
     /// The body, sent as JSON.
     pub body: String,
+    /// How many routers the answer passes before it is thrown away; the system's default when not given.
+    pub hops: Option<u32>,
 }
 
 impl Reply {
     /// A successful answer.
     #[must_use]
     pub fn ok(body: String) -> Self {
-        Self { status: 200, body }
+        Self { status: 200, body, hops: None }
+    }
+
+    /// An answer that there is no such thing, or that it went wrong.
+    #[must_use]
+    pub fn error(status: u16, body: String) -> Self {
+        Self { status, body, hops: None }
     }
 
     /// The bytes of the answer, which says whether the connection ends after it.

@@ -54,7 +54,11 @@ fn converse<S: Service>(mut stream: TcpStream, peer: SocketAddr, service: &S) ->
     let mut buffer = Vec::new();
     while let Some(request) = receive(&stream, &mut buffer)? {
         let close = request.message.closes();
-        let bytes = service.answer(&mut connection, &request).bytes(close);
+        let reply = service.answer(&mut connection, &request);
+        if let Some(hops) = reply.hops {
+            stream.set_ttl(hops).context("limit the hops of an answer")?;
+        }
+        let bytes = reply.bytes(close);
         let before = unix_ns();
         stream.write_all(&bytes).context("answer")?;
         service.answered(&mut connection, &request, Sent { before, after: unix_ns() });

@@ -72,6 +72,17 @@ impl Lab {
         self.node.namespace().ip(&format!("route add blackhole {address}\n"))
     }
 
+    /// Has a pod be gone without a word, as when its node loses power: packets to it vanish, and none of its
+    /// own leaves.
+    pub fn vanish(&self, pod: &Pod) -> Result<()> {
+        self.node.vanish(pod.number)
+    }
+
+    /// Has a pod be there again after [`Lab::vanish`].
+    pub fn reappear(&self, pod: &Pod) -> Result<()> {
+        self.node.reappear(pod.number)
+    }
+
     /// Gives a pod one more address, such as that of a metadata service.
     pub fn add_address(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
         self.node.add_address(&pod.namespace, pod.number, address)

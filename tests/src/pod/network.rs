@@ -198,6 +198,20 @@ impl Node {
         Ok((pod, Addresses { v4, v6 }))
     }
 
+    /// Takes the pod's link down, and throws packets to it away instead of saying that there is no way.
+    pub fn vanish(&self, number: u8) -> Result<()> {
+        let address = Addresses::of(number).v4;
+        self.namespace.ip(&format!("route replace blackhole {address}\nlink set p{number} down\n"))
+    }
+
+    /// The reverse of [`Node::vanish`], for IPv4.
+    pub fn reappear(&self, number: u8) -> Result<()> {
+        let address = Addresses::of(number).v4;
+        self.namespace.ip(&format!(
+            "link set p{number} up\nroute del blackhole {address}\nroute add {address} dev p{number}\n"
+        ))
+    }
+
     /// Gives the pod `number` one more address, which all pods reach.
     pub fn add_address(&self, pod: &Namespace, number: u8, address: Ipv4Addr) -> Result<()> {
         pod.ip(&format!("addr add {address}/32 dev eth0\n"))?;

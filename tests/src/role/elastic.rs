@@ -38,7 +38,7 @@ impl Elastic {
         let (pause, log) = (Duration::from_millis(self.delay), Log::create(&self.log)?);
         let reply = move |method: &str, path: &str| match (method, path.ends_with("/_search")) {
             ("GET" | "POST", true) => Reply::ok(self.hits()),
-            _ => Reply { status: 404, body: String::new() },
+            _ => Reply::error(404, String::new()),
         };
         serve(&listener, &Arc::new(Paused { pause, log, reply }))
     }

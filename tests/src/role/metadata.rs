@@ -31,6 +31,10 @@ pub struct Metadata {
     /// Milliseconds before each answer
     #[arg(long, default_value_t = 43)]
     delay: u64,
+    /// How many routers a token passes, as an instance's option for the metadata service says; a pod's
+    /// network is one more [default: enough]
+    #[arg(long)]
+    hop_limit: Option<u32>,
     /// Text inside every secret
     #[arg(long, default_value = "canary")]
     canary: String,
@@ -51,10 +55,12 @@ impl Metadata {
 
     fn reply(&self, method: &str, path: &str) -> Reply {
         match (method, path) {
-            ("PUT", "/latest/api/token") => Reply::ok(format!("{}-imds-token", self.canary)),
+            ("PUT", "/latest/api/token") => {
+                Reply { hops: self.hop_limit, ..Reply::ok(format!("{}-imds-token", self.canary)) }
+            }
             ("GET", CREDENTIALS) => Reply::ok(ROLE.to_owned()),
             ("GET", path) if path.strip_prefix(CREDENTIALS) == Some(ROLE) => Reply::ok(self.credentials()),
-            _ => Reply { status: 404, body: String::new() },
+            _ => Reply::error(404, String::new()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The servers and clients of the lab, each a subcommand of `tracer-lab`.
 
+pub mod answer;
 pub mod backend;
 pub mod broken;
 pub mod bulk;

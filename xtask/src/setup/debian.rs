@@ -23,6 +23,9 @@ pub(crate) const LAB: &[&str] = &[
     "tshark",
     "wrk",
 ];
+/// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
+pub(crate) const INCIDENTS: &[&str] =
+    &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
 /// What downloads, unpacks and boots the kernels.
 pub(crate) const KERNELS: &[&str] =
     &["debian-archive-keyring", "libc-bin", "qemu-system-x86", "xz-utils", "zstd"];
@@ -30,7 +33,7 @@ pub(crate) const KERNELS: &[&str] =
 pub(crate) const FUZZ: &[&str] = &["g++"];
 
 /// Services that Debian would start, now or at the next boot, for packages we want only the programs of.
-const SERVICES: &[&str] = &["nginx", "prometheus"];
+const SERVICES: &[&str] = &["etcd", "nginx", "prometheus"];
 /// Debian asks this program before it starts a service of a package.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 

@@ -1,4 +1,4 @@
-//! Brings what the commands need: the toolchain, bpf-linker, cargo-deny, Debian packages.
+//! Brings what the commands need: the toolchain, bpf-linker, cargo-deny, Debian packages, an older AWS SDK.
 //!
 //! Each part looks first and does nothing when its tool is there, so that every command can ask
 //! for what it needs each time it runs.
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::run::say;
 use crate::workspace::{Workspace, create_folder};
 
+pub(crate) mod aws_sdk;
 pub(crate) mod debian;
 pub(crate) mod deny;
 pub(crate) mod linker;
@@ -18,7 +19,8 @@ mod toolchain;
 /// `cargo xtask setup`: everything any command needs.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
-    tools(workspace, &[debian::LAB, debian::KERNELS, debian::FUZZ])?;
+    tools(workspace, &[debian::LAB, debian::INCIDENTS, debian::KERNELS, debian::FUZZ])?;
+    with_lock(workspace, aws_sdk::install)?;
     with_lock(workspace, deny::install)?;
     say("set-up is complete");
     Ok(())
@@ -35,6 +37,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 /// Debian packages, as groups of [`debian`].
 pub(crate) fn tools(workspace: &Workspace, groups: &[&[&str]]) -> Result<()> {
     with_lock(workspace, |workspace| debian::install(workspace, &groups.concat()))
+}
+
+/// What the labs of the incidents need, and the Python with the older AWS SDK among it.
+pub(crate) fn incidents(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    tools(workspace, &[debian::LAB, debian::INCIDENTS])?;
+    with_lock(workspace, aws_sdk::install)?;
+    Ok(aws_sdk::python(workspace))
 }
 
 /// cargo-deny.

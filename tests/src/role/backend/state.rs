@@ -96,7 +96,7 @@ impl State {
     pub(super) fn reply(n: u64, outcome: Result<()>) -> Reply {
         match outcome {
             Ok(()) => Reply::ok(format!("{{\"item\":{n}}}")),
-            Err(error) => Reply { status: 502, body: format!("{error:#}") },
+            Err(error) => Reply::error(502, format!("{error:#}")),
         }
     }
 
