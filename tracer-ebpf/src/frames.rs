@@ -129,15 +129,15 @@ impl Frames {
     }
 
     /// A segment comes: `fresh` new bytes at its end, payload at `offset` of the packet. `in_order` says that the
-    /// receiver has all bytes before it; it counts after a hole only.
+    /// receiver has all bytes before it.
     #[inline(always)]
     pub fn begin(&mut self, segment: &Segment, fresh: u32, offset: u32, in_order: bool) {
         self.time = segment.time;
         self.ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST);
-        self.in_order = u8::from(in_order);
         self.old = u8::from(fresh == 0 && segment.length != 0);
         self.end = offset.wrapping_add(segment.length);
         let hole = fresh.saturating_sub(segment.length);
+        self.in_order = u8::from(in_order && hole == 0);
         if hole != 0 {
             self.hole(hole);
         }
@@ -436,10 +436,11 @@ impl FlowState {
         }
     }
 
-    /// Whether the host is to walk over the segment's frames; `fills` says that it fills a hole.
+    /// Whether the host is to walk over the segment's frames. After a hole any old segment may fill one.
     #[must_use]
     #[inline(always)]
-    pub fn wants_frames(&self, segment: &Segment, plan: &Plan, fills: bool) -> bool {
+    pub fn wants_frames(&self, segment: &Segment, plan: &Plan) -> bool {
+        let fills = plan.again && self.ingress.disorder == 1;
         self.is_framed() && (plan.fresh != 0 || fills || segment.has(tcp_flag::FIN | tcp_flag::RST))
     }
 

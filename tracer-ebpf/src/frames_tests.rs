@@ -43,7 +43,7 @@ impl Host {
 
     /// The segment `from..until` arrives.
     fn segment(&mut self, from: usize, until: usize) {
-        let in_order = self.whole == from;
+        let in_order = self.frames.disorder == 0 || self.whole == from;
         let fresh = until.saturating_sub(self.next);
         let fills = fresh == 0 && self.has[from..until].contains(&false);
         if fresh == 0 && !fills {
@@ -102,9 +102,9 @@ impl Random {
     }
 }
 
-/// Frames or records, and for each byte whether it must cross.
-fn stream(random: &mut Random, protocol: u8) -> (Vec<u8>, Vec<bool>) {
-    let (mut bytes, mut crosses) = (Vec::new(), Vec::new());
+/// Frames or records, for each byte whether it must cross, and where each frame begins.
+fn stream(random: &mut Random, protocol: u8) -> (Vec<u8>, Vec<bool>, Vec<usize>) {
+    let (mut bytes, mut crosses, mut begins) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..2 + random.below(20) {
         let length = match random.below(4) {
             0 => random.below(16_384),
@@ -123,6 +123,7 @@ fn stream(random: &mut Random, protocol: u8) -> (Vec<u8>, Vec<bool>) {
             }
             _ => (length as u16).to_be_bytes().to_vec(),
         };
+        begins.push(bytes.len());
         crosses.extend(vec![true; head.len()]);
         bytes.extend(head);
         let copied = length <= COPIED as usize || !long || protocol == protocol::DNS;
@@ -130,13 +131,17 @@ fn stream(random: &mut Random, protocol: u8) -> (Vec<u8>, Vec<bool>) {
         // What lies in frames looks like no header.
         bytes.extend(vec![0xee; length]);
     }
-    (bytes, crosses)
+    (bytes, crosses, begins)
 }
 
-/// Cuts anywhere, header bytes included.
-fn cuts(random: &mut Random, length: usize) -> Vec<(usize, usize)> {
+/// Cuts anywhere, header bytes included, or where frames begin, as senders do.
+fn cuts(random: &mut Random, length: usize, begins: &[usize]) -> Vec<(usize, usize)> {
     let (mut from, mut all) = (0, Vec::new());
-    let limit = [3, 60, 1_500, 30_000][random.below(4)];
+    let limit = [3, 60, 1_500, 30_000, 0][random.below(5)];
+    if limit == 0 {
+        let ends = begins.iter().skip(1).copied().chain([length]);
+        return begins.iter().copied().zip(ends).collect();
+    }
     while from < length {
         let until = (from + 1 + random.below(limit)).min(length);
         all.push((from, until));
@@ -150,9 +155,9 @@ fn wherever_segments_end_the_same_bytes_cross() {
     let mut random = Random(7);
     for round in 0..300 {
         let protocol = [protocol::HTTP2, protocol::TLS, protocol::DNS][round % 3];
-        let (bytes, crosses) = stream(&mut random, protocol);
+        let (bytes, crosses, begins) = stream(&mut random, protocol);
         let mut host = Host::new(protocol, bytes);
-        for (from, until) in cuts(&mut random, crosses.len()) {
+        for (from, until) in cuts(&mut random, crosses.len(), &begins) {
             host.segment(from, until);
         }
         let said = host.said();
@@ -170,9 +175,9 @@ fn whatever_comes_late_or_twice_nothing_that_must_cross_is_missing() {
     let mut random = Random(11);
     for round in 0..300 {
         let protocol = [protocol::HTTP2, protocol::TLS][round % 2];
-        let (bytes, crosses) = stream(&mut random, protocol);
+        let (bytes, crosses, begins) = stream(&mut random, protocol);
         let mut host = Host::new(protocol, bytes);
-        let mut segments = cuts(&mut random, crosses.len());
+        let mut segments = cuts(&mut random, crosses.len(), &begins);
         for at in 1..segments.len() {
             if random.below(10) == 0 {
                 segments.swap(at - 1, at);

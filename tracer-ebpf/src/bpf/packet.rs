@@ -146,8 +146,7 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         return;
     };
     let plan = state.plan(&segment);
-    let fills = plan.again && fills_hole(socket, &segment);
-    if fills {
+    if plan.again && fills_hole(socket, &segment) {
         // SAFETY: the helper only reads the clock.
         segment.time = unsafe { bpf_ktime_get_boot_ns() };
         state.fill(&segment);
@@ -158,7 +157,11 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         follow(ctx, socket, state, &segment, &plan, payload);
     }
     payload::capture(ctx, direction, Some((state, &plan)));
-    if state.wants_frames(&segment, &plan, fills) {
+    if state.wants_frames(&segment, &plan) {
+        if segment.time == 0 {
+            // SAFETY: the helper only reads the clock.
+            segment.time = unsafe { bpf_ktime_get_boot_ns() };
+        }
         stream::walk(ctx, socket, state, &segment, &plan, payload);
     }
 }

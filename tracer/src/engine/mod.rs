@@ -99,6 +99,8 @@ pub struct Oddities {
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+    /// Exchanges of which the end is among bytes that were not seen.
+    pub cut: u64,
     /// Records with bytes of flows that are not read (any more).
     pub unread: u64,
     /// How often a flow's reader had to give way because all together held too much.
@@ -110,7 +112,7 @@ pub struct Oddities {
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 9] {
+    pub fn named(&self) -> [(&'static str, u64); 10] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -118,6 +120,7 @@ impl Oddities {
             ("unsolicited", self.unsolicited),
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
+            ("cut", self.cut),
             ("unread", self.unread),
             ("readers_shed", self.readers_shed),
             ("findings_refused", self.findings_refused),

@@ -56,8 +56,13 @@ impl<R: Resolve> Engine<R> {
             self.oddities.unsolicited += 1;
             return;
         };
-        // The capture ended first: it is left in flight, as at the end of a live trace.
-        if exchange.response.is_none() && exchange.outcome == Outcome::Cut {
+        // Bytes are missing, or the tracing ended first: when it ended, if it did, is not to be known.
+        if exchange.outcome == Outcome::Cut {
+            self.oddities.cut += 1;
+            let key = Key { first: request.first.time, flow: on.flow, number: exchange.number };
+            if let Some(pod) = self.pod(on.cgroup) {
+                pod.tracker.cut(&key);
+            }
             return;
         }
         let messages = messages(request, exchange.response.as_ref());

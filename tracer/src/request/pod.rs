@@ -151,6 +151,12 @@ impl PodTracker {
         }
     }
 
+    /// How the exchange goes on is not to be known: it is forgotten, unless it has settled.
+    pub fn cut(&mut self, key: &Key) {
+        self.in_flight.remove(key);
+        self.calls.remove(key);
+    }
+
     /// Whether the exchange is known and has not settled.
     #[must_use]
     pub fn is_pending(&self, key: &Key) -> bool {
