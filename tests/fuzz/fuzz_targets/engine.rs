@@ -12,7 +12,7 @@ use tracer::{
     pod::Pod,
     request::{Attribution, Call, Request},
 };
-use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, kind};
+use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, STREAM_SIZES, StreamHead, kind, protocol};
 
 struct Named;
 
@@ -36,17 +36,21 @@ impl Observer for Check {
 }
 
 // Each chunk of input becomes a record: its first byte says which kind and how much time passes.
+// Flows with frames have few ids, so that their bytes find them.
 fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
     let mut engine = Engine::new(Named, WallClock::UNIX, Period::LastMinute);
     let mut now = 0u64;
     for (selector, mut bytes) in input {
         now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);
-        let (kind, size) = match selector % 8 {
+        let flow = u64::from(selector >> 6) + 1;
+        let (kind, size) = match selector % 12 {
             0 => (kind::OPENED, size_of::<FlowRecord>()),
             1 | 2 => (kind::EXCHANGE, size_of::<FlowRecord>()),
             3 => (kind::CLOSED, size_of::<FlowRecord>()),
             4 => (kind::CONNECT_FAILED, size_of::<FlowRecord>()),
             5 | 6 => (kind::DATAGRAM, size_of::<DatagramRecord>()),
+            7 => (kind::FRAMED, size_of::<FlowRecord>()),
+            8..=10 => (kind::STREAM, size_of::<StreamHead>() + STREAM_SIZES[usize::from(selector >> 6) % 3]),
             _ => (kind::PAYLOAD, size_of::<PayloadRecord>()),
         };
         bytes.resize(size, 0);
@@ -54,6 +58,15 @@ fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
         let mut aligned = vec![0u64; size.div_ceil(8)];
         let record = &mut bytemuck::cast_slice_mut::<u64, u8>(&mut aligned)[..size];
         record.copy_from_slice(&bytes);
+        if kind == kind::FRAMED {
+            let record: &mut FlowRecord = bytemuck::from_bytes_mut(record);
+            record.flow = flow;
+            record.protocol = protocol::HTTP2 + record.protocol % 3;
+        } else if kind == kind::STREAM {
+            let (head, room) = record.split_at_mut(size_of::<StreamHead>());
+            let head: &mut StreamHead = bytemuck::from_bytes_mut(head);
+            (head.flow, head.length) = (flow, head.length % (room.len() as u32 + 1));
+        }
         if let Ok(record) = decode(record) {
             engine.ingest(record, &mut Check);
         }
