@@ -14,9 +14,11 @@ use crate::workspace::{Workspace, is_root};
 pub(crate) const LAB: &[&str] = &[
     "dnsmasq-base",
     "iproute2",
+    "nftables",
     "nghttp2-client",
     "nghttp2-server",
     "nginx-light",
+    "openssl",
     "procps",
     "prometheus",
     "tcpdump",

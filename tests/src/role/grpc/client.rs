@@ -38,6 +38,9 @@ pub struct Client {
     /// Calls in all
     #[arg(long, default_value_t = 640)]
     calls: u64,
+    /// No message of more than 100 kB
+    #[arg(long)]
+    small: bool,
 }
 
 /// One call.
@@ -53,7 +56,7 @@ struct Plan {
 
 impl Plan {
     /// Messages of 1 B to 8 MB both ways, some of them errors; always the same for the same number.
-    fn of(n: u64) -> Self {
+    fn of(n: u64, small: bool) -> Self {
         let pick = |salt: u64, from: &[u32]| {
             // Fibonacci hashing (Knuth): neighbours get different ones.
             let hash = (n * 4 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
@@ -64,8 +67,8 @@ impl Plan {
         let (mut size, mut answer) = (pick(0, &sizes), pick(1, &sizes));
         let mut messages = 3;
         match n % 160 {
-            40 => answer = 8_000_000,
-            119 => (size, messages) = (8_000_000, 1),
+            40 if !small => answer = 8_000_000,
+            119 if !small => (size, messages) = (8_000_000, 1),
             _ => {}
         }
         let kind = Kind::ALL[usize::try_from(n % 4).unwrap_or(0)];
@@ -90,8 +93,8 @@ impl Client {
         let (began, mut tasks) = (Instant::now(), Vec::new());
         for n in 1..=self.calls {
             tokio::time::sleep_until(began + PACE * u32::try_from(n)?).await;
-            let (log, channel) = (Arc::clone(&log), channel.clone());
-            tasks.push(tokio::spawn(async move { log.write(&call(channel, Plan::of(n)).await) }));
+            let (log, channel, plan) = (Arc::clone(&log), channel.clone(), Plan::of(n, self.small));
+            tasks.push(tokio::spawn(async move { log.write(&call(channel, plan).await) }));
         }
         for task in tasks {
             task.await.context("a caller")?;
