@@ -129,7 +129,8 @@ async fn answered(channel: Channel, plan: Plan, message: Bytes, received: &mut u
     let messages = Box::pin(messages);
     match plan.kind {
         Kind::Unary => {
-            *received = grpc.unary(Request::new(message), path, Plain).await?.into_inner().len() as u64
+            let answer = grpc.unary(Request::new(message), path, Plain).await?;
+            *received = answer.into_inner().len() as u64;
         }
         Kind::ClientStream => {
             let answer = grpc.client_streaming(Request::new(messages), path, Plain).await?;

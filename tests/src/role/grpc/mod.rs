@@ -101,8 +101,7 @@ impl Ask {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let mut numbers =
-            bytes.chunks_exact(4).map(|four| four.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)));
+        let mut numbers = bytes.as_chunks().0.iter().map(|four| u32::from_be_bytes(*four));
         let mut next = || numbers.next();
         Some(Self { wait: next()?, messages: next()?, size: next()?, status: next()? })
     }

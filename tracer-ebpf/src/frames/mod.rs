@@ -9,12 +9,16 @@
 //! them in order when the hole is filled, until a segment begins with what looks like a frame header and nothing before
 //! it is missing.
 
+mod flow;
+mod header;
+mod walk;
+
 use bytemuck::{Pod, Zeroable};
 
+pub(crate) use self::header::{begins_http2, begins_tls, is_headers, is_record};
 use crate::{
-    flow::{FlowState, Plan},
-    record::{flow_flag, protocol, role, stream_flag},
-    segment::{Direction, Segment, tcp_flag},
+    record::{protocol, stream_flag},
+    segment::{Segment, tcp_flag},
 };
 
 /// Bytes of one run at most.
@@ -23,18 +27,8 @@ pub const RUN_LIMIT: u32 = 4096;
 pub const COPIED: u32 = 3072;
 /// Bytes that cross raw after a hole; then the place is lost.
 pub const RAW_LIMIT: u32 = 1 << 20;
-/// Steps of one walk: two per frame.
-const STEPS: u32 = 128;
 /// The client's preface (RFC 9113, section 3.4).
 const PREFACE: u32 = 24;
-/// What follows of an HTTP/2 frame header after length and type (RFC 9113, section 4.1).
-const REST_OF_HEADER: u32 = 5;
-/// Longest frame in which a search begins: what a peer may send that announced nothing (RFC 9113, section 4.2).
-const FRAME_LIMIT: u32 = 1 << 14;
-/// Longest TLS record, with what old ciphers add (RFC 5246, section 6.2.3).
-const RECORD_LIMIT: u32 = (1 << 14) + 2048;
-/// A TLS record of application data (RFC 8446, section 5.1).
-const APPLICATION_DATA: u32 = 23;
 
 /// How the place in the frames is known.
 mod mode {
@@ -185,6 +179,7 @@ impl Frames {
     }
 
     /// Takes a copy for the walk over a segment; nobody may write to this one but [`Frames::close`].
+    #[must_use]
     #[inline(always)]
     pub fn open(&mut self, segment: &Segment) -> Self {
         let mut copy = *self;
@@ -280,120 +275,13 @@ impl Frames {
         if self.mode == mode::RAW && self.in_order == 0 {
             return;
         }
-        if is_header(protocol, self.at, bytes) {
+        if header::may_begin(protocol, self.at, bytes) {
             self.mode = mode::WALK;
             self.disorder = 0;
             (self.copy, self.skip, self.have) = (0, 0, 0);
         }
         // Only the first byte of a segment may begin a frame.
         self.in_order = 0;
-    }
-
-    /// Walks over frames until a run ends; returns where it began.
-    #[inline(always)]
-    fn walk(&mut self, protocol: u8, bytes: &impl Bytes) -> u32 {
-        self.start = self.at;
-        for _ in 0..STEPS {
-            if !self.step(protocol, bytes) {
-                break;
-            }
-        }
-        reload(&self.start)
-    }
-
-    /// One step of the walk. Says whether the run goes on.
-    ///
-    /// Between steps all that moves lies in memory, where the verifier knows nothing of it: so each step is like
-    /// the one before, and it follows the ways through one of them and not through all together.
-    #[inline(always)]
-    fn step(&mut self, protocol: u8, bytes: &impl Bytes) -> bool {
-        let (at, start) = (reload(&self.at), reload(&self.start));
-        let left = self.end.wrapping_sub(at);
-        let room = RUN_LIMIT.wrapping_sub(at.wrapping_sub(start));
-        if at >= self.end || room < 4 {
-            return false;
-        }
-        let taken;
-        if self.copy != 0 {
-            taken = self.copy.min(left).min(room);
-            self.copy = self.copy.wrapping_sub(taken);
-        } else if self.skip != 0 {
-            if at != start {
-                return false;
-            }
-            taken = self.skip.min(left);
-            self.skip = self.skip.wrapping_sub(taken);
-            self.unsaid = self.unsaid.wrapping_add(taken);
-            store(&mut self.start, at.wrapping_add(taken));
-        } else if let Some(read) = self.header(protocol, at, left, bytes) {
-            taken = read;
-        } else {
-            self.give_up();
-            store(&mut self.start, self.end);
-            return false;
-        }
-        store(&mut self.at, at.wrapping_add(taken));
-        true
-    }
-
-    /// Reads on in a frame header; returns how many bytes it took.
-    #[inline(always)]
-    fn header(&mut self, protocol: u8, at: u32, left: u32, bytes: &impl Bytes) -> Option<u32> {
-        let whole = match protocol {
-            protocol::HTTP2 => 4,
-            protocol::TLS => 5,
-            _ => 2,
-        };
-        if self.have == 0 && left >= 4 && whole >= 4 {
-            let word = bytes.word(at)?;
-            if whole == 4 {
-                self.decode(protocol, word);
-            } else {
-                (self.head, self.have) = (word, 4);
-            }
-            return Some(4);
-        }
-        let byte = u32::from(bytes.byte(at)?);
-        self.have = self.have.wrapping_add(1);
-        if self.have >= whole {
-            self.have = 0;
-            if protocol == protocol::TLS {
-                self.record(self.head, byte);
-            } else {
-                self.decode(protocol, self.head.wrapping_shl(8) | byte);
-            }
-            self.head = 0;
-        } else {
-            self.head = self.head.wrapping_shl(8) | byte;
-        }
-        Some(1)
-    }
-
-    /// The length of an HTTP/2 frame and its type, or of a DNS message (RFC 1035, section 4.2.2).
-    #[inline(always)]
-    fn decode(&mut self, protocol: u8, head: u32) {
-        (self.head, self.have) = (0, 0);
-        if protocol == protocol::DNS {
-            self.copy = head & 0xffff;
-            return;
-        }
-        let length = head.wrapping_shr(8);
-        if head & 0xff == 0 && length > COPIED {
-            (self.copy, self.skip) = (REST_OF_HEADER, length);
-        } else {
-            self.copy = REST_OF_HEADER.wrapping_add(length);
-        }
-    }
-
-    /// A TLS record: type, version and the length's first byte are in `head`.
-    #[inline(always)]
-    fn record(&mut self, head: u32, last: u32) {
-        let length = (head & 0xff).wrapping_shl(8) | last;
-        if head.wrapping_shr(24) == APPLICATION_DATA && length > COPIED {
-            self.skip = length;
-        } else {
-            self.copy = length;
-        }
     }
 
     /// All bytes cross, as many as may.
@@ -419,51 +307,6 @@ impl Frames {
     }
 }
 
-impl FlowState {
-    /// Whether userspace reads the flow's frames: its exchanges are not the host's to tell.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_framed(&self) -> bool {
-        self.record.protocol > protocol::OPAQUE
-    }
-
-    /// The frames of a direction.
-    #[inline(always)]
-    pub fn frames(&mut self, direction: Direction) -> &mut Frames {
-        match direction {
-            Direction::Ingress => &mut self.ingress,
-            Direction::Egress => &mut self.egress,
-        }
-    }
-
-    /// Whether the host is to walk over the segment's frames. After a hole any old segment may fill one.
-    #[must_use]
-    #[inline(always)]
-    pub fn wants_frames(&self, segment: &Segment, plan: &Plan) -> bool {
-        let fills = plan.again && self.ingress.disorder == 1;
-        self.is_framed() && (plan.fresh != 0 || fills || segment.has(tcp_flag::FIN | tcp_flag::RST))
-    }
-
-    /// The first message shows that the flow has frames. Of the other direction all is to come, unless the flow was
-    /// joined, or its beginning was not seen.
-    #[inline(always)]
-    pub(crate) fn begin_frames(&mut self, spoken: u8, response: bool) {
-        self.record.protocol = spoken;
-        let joined = self.record.flags & flow_flag::JOINED != 0;
-        let unseen = response && self.record.flags & flow_flag::UNSOLICITED == 0;
-        let is_server = self.record.role == role::SERVER;
-        for (direction, of_client) in [(Direction::Ingress, is_server), (Direction::Egress, !is_server)] {
-            let frames = self.frames(direction);
-            // DNS messages have no header that could be found in the middle: the first bytes begin one.
-            if joined && spoken != protocol::DNS || unseen && of_client {
-                frames.join();
-            } else {
-                frames.start(spoken, of_client);
-            }
-        }
-    }
-}
-
 /// Reads a field from memory again, whatever the compiler knows of it.
 #[inline(always)]
 fn reload(field: &u32) -> u32 {
@@ -478,81 +321,7 @@ fn store(field: &mut u32, value: u32) {
     unsafe { core::ptr::from_mut(field).write_volatile(value) }
 }
 
-/// Whether the first segment of a flow begins HTTP/2: the client's preface, or the server's SETTINGS (RFC 9113,
-/// section 3.4).
-#[inline(always)]
-pub(crate) fn begins_http2(response: bool, first: [u8; 9]) -> bool {
-    let [a, b, c, d, ..] = first;
-    if response { is_settings(first) } else { [a, b, c, d] == *b"PRI " }
-}
-
-#[inline(always)]
-fn is_settings(first: [u8; 9]) -> bool {
-    let [high, middle, low, kind, flags, stream @ ..] = first;
-    [high, middle] == [0, 0] && low % 6 == 0 && kind == 4 && flags == 0 && stream == [0; 4]
-}
-
-/// Whether the first segment of a flow begins TLS: a handshake record of version 3.x.
-#[inline(always)]
-pub(crate) fn begins_tls(first: [u8; 9]) -> bool {
-    let [kind, major, minor, high, low, message, ..] = first;
-    let length = u16::from_be_bytes([high, low]);
-    kind == 22 && major == 3 && minor <= 4 && length >= 4 && length as u32 <= RECORD_LIMIT && message <= 2
-}
-
-/// Whether a message in the middle of a flow begins with the head of an HTTP/2 request or response.
-#[inline(always)]
-pub(crate) fn is_headers(first: [u8; 9]) -> bool {
-    let [a, b, c, kind, flags, d, e, f, g] = first;
-    kind == 1
-        && flags & !0x2d == 0
-        && flags & 4 != 0
-        && is_http2(u32::from_be_bytes([a, b, c, kind]), u32::from_be_bytes([d, e, f, g]))
-}
-
-/// Whether a message in the middle of a flow begins with a TLS record.
-#[inline(always)]
-pub(crate) fn is_record(first: [u8; 9]) -> bool {
-    let [kind, major, minor, high, low, ..] = first;
-    is_tls(u32::from_be_bytes([kind, major, minor, high]), low)
-}
-
-/// Whether a frame may begin here.
-#[inline(always)]
-fn is_header(protocol: u8, at: u32, bytes: &impl Bytes) -> bool {
-    let Some(word) = bytes.word(at) else { return false };
-    if protocol == protocol::TLS {
-        return bytes.byte(at.wrapping_add(4)).is_some_and(|low| is_tls(word, low));
-    }
-    protocol == protocol::HTTP2 && bytes.word(at.wrapping_add(5)).is_some_and(|stream| is_http2(word, stream))
-}
-
-#[inline(always)]
-fn is_tls(word: u32, low: u8) -> bool {
-    let length = (word & 0xff).wrapping_shl(8) | u32::from(low);
-    let kind = word.wrapping_shr(24);
-    let version = word.wrapping_shr(8) & 0xffff;
-    kind.wrapping_sub(20) <= 3 && version.wrapping_sub(0x300) <= 4 && length != 0 && length <= RECORD_LIMIT
-}
-
-/// The lengths and streams that RFC 9113, section 6, allows; frames that only go on with others begin nothing.
-#[inline(always)]
-fn is_http2(word: u32, stream: u32) -> bool {
-    let length = word.wrapping_shr(8);
-    let (is_stream, is_asked) = (stream != 0 && stream >> 31 == 0, stream & 1 == 1);
-    match word & 0xff {
-        0 => is_stream && length <= FRAME_LIMIT,
-        1 => is_stream && is_asked && length != 0 && length <= FRAME_LIMIT,
-        3 => is_stream && length == 4,
-        4 => stream == 0 && length % 6 == 0 && length <= 240,
-        6 => stream == 0 && length == 8,
-        7 => stream == 0 && length >= 8 && length <= FRAME_LIMIT,
-        8 => stream >> 31 == 0 && length == 4,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test may panic")]
-#[path = "frames_tests.rs"]
+#[expect(clippy::cast_possible_truncation, reason = "streams of some hundred kilobytes")]
 mod tests;

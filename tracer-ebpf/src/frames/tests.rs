@@ -3,6 +3,7 @@ extern crate std;
 use std::{vec, vec::Vec};
 
 use super::*;
+use crate::segment::Direction;
 
 /// Where payload begins in the packets here.
 const OFFSET: u32 = 40;
