@@ -3,6 +3,7 @@
 
 mod dns_search;
 mod dns_timeout;
+mod endpoint_pinned;
 mod kind;
 mod metadata_credentials;
 mod metadata_token_timeout;
@@ -25,9 +26,10 @@ use crate::pod::Pod;
 /// Every kind of finding, by identifier. A new one is its file, its `mod` above and its line here: a macro that
 /// made one line of the two would hide the file from rustfmt. A `mod` without its line is an unused one, which the
 /// compiler tells.
-pub static KINDS: [Kind; 4] = [
+pub static KINDS: [Kind; 5] = [
     Kind::of::<dns_search::DnsSearch>(),
     Kind::of::<dns_timeout::DnsTimeout>(),
+    Kind::of::<endpoint_pinned::EndpointPinned>(),
     Kind::of::<metadata_credentials::MetadataCredentials>(),
     Kind::of::<metadata_token_timeout::MetadataTokenTimeout>(),
 ];
