@@ -48,11 +48,13 @@ pub struct FlowState {
     pub identified: u8,
     /// 1 once userspace knows that the flow's frames come.
     pub announced: u8,
-    reserved: u8,
+    /// How often the pod retransmitted the bytes at `repeated`; 0 once they are acknowledged.
+    pub(crate) repeats: u8,
     /// Process that sends on the flow; 0 until it first did. Another one is not the sender but who was
     /// interrupted when a delayed segment left.
     pub owner: u32,
-    padding: u32,
+    /// Sequence number of bytes that were retransmitted.
+    pub(crate) repeated: u32,
     /// Frames from the peer, once the flow [is framed](FlowState::is_framed).
     pub(crate) ingress: Frames,
     /// Frames from the pod.
@@ -77,6 +79,8 @@ pub struct Plan {
     pub stalls: bool,
     /// Payload from the peer that was counted before or filled a hole: [`FlowState::fill`] if it did.
     pub again: bool,
+    /// Emit the record first as this kind: [`kind::SILENT`] or [`kind::HEARD`]; 0 for neither.
+    pub silence: u8,
 }
 
 impl FlowState {
@@ -157,6 +161,7 @@ impl FlowState {
     pub fn plan(&mut self, segment: &Segment) -> Plan {
         let fresh = self.advance(segment);
         let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
+        plan.silence = self.silence(segment, fresh);
         if fresh == 0 {
             plan.stalls = self.stalls(segment);
             plan.emit_after = (plan.stalls || self.ends(segment)) && !self.is_framed();

@@ -15,3 +15,4 @@ pub mod frames;
 mod prefix;
 pub mod record;
 pub mod segment;
+mod silence;

@@ -146,6 +146,11 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         return;
     };
     let plan = state.plan(&segment);
+    if plan.silence != 0 {
+        read_tcp_sock(socket, state);
+        // SAFETY: the helper only reads the clock.
+        output::emit_flow(state, plan.silence, unsafe { bpf_ktime_get_boot_ns() });
+    }
     let fills = plan.again && fills_hole(socket, &segment);
     if fills {
         // SAFETY: the helper only reads the clock.
