@@ -179,6 +179,11 @@ fn deliver(
                 sink.dns_message(&end.on, side, &message);
             }
         }
+        Told::Goaway => {
+            if let Some(end) = &views[Side::Client as usize] {
+                sink.goaway(&end.on, seen.time);
+            }
+        }
     });
 }
 
