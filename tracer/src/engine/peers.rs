@@ -25,7 +25,7 @@ const FORGET: u64 = 60_000_000_000;
 /// The servers of one pod.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    peers: BTreeMap<SocketAddr, Peer>,
+    servers: BTreeMap<SocketAddr, Peer>,
     /// Those with trouble.
     troubled: usize,
     next: u64,
@@ -69,12 +69,12 @@ impl Peers {
     pub(super) fn settled(&mut self, call: &Call) {
         if let What::Http(http) = &call.what
             && let Some(deadline) = http.timeout()
-            && let Some(peer) = self.peers.get_mut(&call.peer)
+            && let Some(peer) = self.servers.get_mut(&call.peer)
         {
             peer.deadline = deadline;
         }
         if !call.answered
-            && let Some(trouble) = self.peers.get_mut(&call.peer).and_then(|peer| peer.trouble.as_mut())
+            && let Some(trouble) = self.servers.get_mut(&call.peer).and_then(|peer| peer.trouble.as_mut())
         {
             trouble.settled(call);
         }
@@ -95,7 +95,7 @@ impl Peers {
     fn report(&mut self, now: u64, tracker: &PodTracker, tell: &mut dyn FnMut(&Outage)) {
         self.next = now.saturating_add(REPORT_EVERY);
         let mut over = 0;
-        for (address, peer) in &mut self.peers {
+        for (address, peer) in &mut self.servers {
             let Some(trouble) = &mut peer.trouble else { continue };
             if trouble.advance(now, tracker) {
                 tell(&trouble.outage(*address, (peer.alive, peer.goaway, peer.deadline)));
@@ -108,12 +108,12 @@ impl Peers {
     }
 
     fn peer(&mut self, address: SocketAddr) -> Option<&mut Peer> {
-        if self.peers.len() >= PEER_LIMIT && !self.peers.contains_key(&address) {
-            let well = self.peers.iter().filter(|(_, peer)| peer.trouble.is_none());
+        if self.servers.len() >= PEER_LIMIT && !self.servers.contains_key(&address) {
+            let well = self.servers.iter().filter(|(_, peer)| peer.trouble.is_none());
             let oldest = well.min_by_key(|(_, peer)| peer.alive).map(|(address, _)| *address)?;
-            self.peers.remove(&oldest);
+            self.servers.remove(&oldest);
         }
-        Some(self.peers.entry(address).or_default())
+        Some(self.servers.entry(address).or_default())
     }
 
     fn count(&mut self, before: bool, after: bool) {

@@ -185,7 +185,7 @@ fn servers_are_bounded_and_those_in_trouble_stay() {
         let port = u16::try_from(last + 1).unwrap();
         case.take(&FlowRecord { remote_port: port, established: 3, ..record(kind::OPENED, 100, SECOND) });
     }
-    assert_eq!(case.peers.peers.len(), PEER_LIMIT);
+    assert_eq!(case.peers.servers.len(), PEER_LIMIT);
     case.advance(5 * SECOND);
     assert_eq!(case.newest().calls, 1);
 }

@@ -182,25 +182,24 @@ fn explanation(outage: &Outage, how: How, after: &Names) -> String {
         How::Refused => "calls to it fail at once".to_owned(),
         _ => format!("calls to it hung for up to {:.1} s", seconds(outage.longest_wait())),
     };
-    let mut text = format!("{} {gone}: {calls}.", outage.peer);
-    if outage.calls > 0 {
-        text += &format!(
-            " {} call(s) waited on a connection on which nothing was acknowledged. The kernel sent the same bytes again \
+    let waited = match outage.calls {
+        0 => String::new(),
+        calls => format!(
+            " {calls} call(s) waited on a connection on which nothing was acknowledged. The kernel sent the same bytes again \
              after {}, and waits twice as long each time: it gives up after about 15 min (tcp_retries2).",
-            outage.calls,
             after.joined()
-        );
-    }
-    if outage.connects > 0 {
-        text += &format!(
-            " In {:.1} s {} connects failed, {} of them refused; the longest took {:.1} s.",
+        ),
+    };
+    let failed = match outage.connects {
+        0 => String::new(),
+        connects => format!(
+            " In {:.1} s {connects} connects failed, {} of them refused; the longest took {:.1} s.",
             seconds(outage.length()),
-            outage.connects,
             outage.refused,
             seconds(outage.longest_connect)
-        );
-    }
-    text
+        ),
+    };
+    format!("{} {gone}: {calls}.{waited}{failed}", outage.peer)
 }
 
 fn remedy(how: How) -> &'static str {

@@ -116,7 +116,8 @@ impl Group<'_> {
         let all = self.answered();
         // Without a name, what the others are is a guess: only that they are asked and say nothing makes it a good one.
         let alike = self.name.is_some() || self.endpoints.len() > 2 && busiest.answered == all;
-        let lucky = (self.endpoints.len() as f64).powf(1.0 - self.connections() as f64) > LUCK;
+        let choices = i32::try_from(self.connections().saturating_sub(1)).unwrap_or(i32::MAX);
+        let lucky = ratio(1, self.endpoints.len() as u64).powi(choices) > LUCK;
         alike
             && self.endpoints.len() > 1
             && all >= thresholds.calls

@@ -154,9 +154,8 @@ impl Tally {
         }
         match self.owners.get(&peer.ip()) {
             Some((name, true)) => Proves::Destination(Destination::Service(Arc::clone(name))),
-            Some((_, false)) => Proves::Nothing,
             None if call.answered && self.has_idle(peer) => Proves::Destination(Destination::Address(peer)),
-            None => Proves::Nothing,
+            _ => Proves::Nothing,
         }
     }
 
