@@ -32,6 +32,9 @@ pub mod kind {
     pub const SILENT: u8 = 11;
     /// It has acknowledged those bytes after all ([`super::FlowRecord`]).
     pub const HEARD: u8 = 12;
+    /// The pod closes a flow on which the peer is silent ([`super::FlowRecord`]): it waits no longer. The kernel goes on
+    /// until it gives up.
+    pub const ABANDONED: u8 = 13;
 }
 
 /// Who opened the connection.

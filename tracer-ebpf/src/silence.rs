@@ -23,6 +23,13 @@ impl FlowState {
         }
     }
 
+    /// Whether the peer is silent, as was told.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_silent(&self) -> bool {
+        self.repeats > 1
+    }
+
     /// The pod sent something again. Once is a lost packet, or a probe for one; only of a client's bytes is more told,
     /// because it is who waits.
     #[inline(always)]
@@ -56,7 +63,7 @@ impl FlowState {
         if ahead == 0 || ahead > u32::MAX / 2 {
             return 0;
         }
-        let told = self.repeats > 1;
+        let told = self.is_silent();
         self.repeats = 0;
         if told { kind::HEARD } else { 0 }
     }

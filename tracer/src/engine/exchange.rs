@@ -33,7 +33,7 @@ impl<R: Resolve> Engine<R> {
         self.peer(record);
         match record.kind {
             // Nothing new of the exchange: [`super::peers`] has seen it.
-            kind::SILENT | kind::HEARD => {}
+            kind::SILENT | kind::HEARD | kind::ABANDONED => {}
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
             kind::FRAMED => self.framed(record),

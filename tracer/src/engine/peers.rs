@@ -34,10 +34,11 @@ pub(super) struct Peers {
 impl Peers {
     /// Takes a record of a client's flow, before the flow's calls learn of it.
     pub(super) fn record(&mut self, record: &FlowRecord, tracker: &PodTracker) {
-        let says = matches!(
-            record.kind,
-            kind::OPENED | kind::CLOSED | kind::CONNECT_FAILED | kind::SILENT | kind::HEARD
-        );
+        let says = match record.kind {
+            kind::OPENED | kind::CLOSED | kind::CONNECT_FAILED => true,
+            kind::SILENT | kind::HEARD | kind::ABANDONED => true,
+            _ => false,
+        };
         if !says {
             return;
         }
@@ -51,7 +52,7 @@ impl Peers {
             kind::SILENT if unconnected => peer.connecting(record, &transport),
             kind::SILENT => peer.silent(record, &transport, tracker),
             kind::HEARD => peer.heard(record),
-            kind::CLOSED => peer.closed(record, tracker),
+            kind::ABANDONED | kind::CLOSED => peer.closed(record, tracker),
             _ => {}
         }
         let after = peer.trouble.is_some();

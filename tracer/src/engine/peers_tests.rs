@@ -109,12 +109,15 @@ fn a_call_hangs_as_long_as_nothing_is_acknowledged() {
 
 #[test]
 fn the_hang_ends_with_the_connection() {
-    let mut case = hanging();
-    case.take(&of_flow(kind::CLOSED, 5 * SECOND));
-    case.advance(10 * SECOND);
-    assert_eq!((case.newest().longest_call, case.newest().until), (4 * SECOND, 5 * SECOND));
-    case.advance(80 * SECOND);
-    assert_eq!((case.told.len(), case.peers.troubled), (1, 0));
+    for rest in [[kind::CLOSED, kind::CLOSED], [kind::ABANDONED, kind::SILENT]] {
+        let mut case = hanging();
+        case.take(&of_flow(rest[0], 5 * SECOND));
+        case.take(&of_flow(rest[1], 7 * SECOND));
+        case.advance(10 * SECOND);
+        assert_eq!((case.newest().longest_call, case.newest().until), (4 * SECOND, 5 * SECOND));
+        case.advance(80 * SECOND);
+        assert_eq!((case.told.len(), case.peers.troubled), (1, 0));
+    }
 }
 
 /// A capture does not see that the connection is closed.
@@ -127,6 +130,16 @@ fn who_connects_again_has_given_up_unless_the_kernel_goes_on() {
     case.take(&of_flow(kind::SILENT, 11 * SECOND));
     case.advance(12 * SECOND);
     assert_eq!(case.newest().longest_call, 6 * SECOND);
+}
+
+/// The kernel keeps what was closed until it gives up sending the rest.
+#[test]
+fn who_connects_again_before_the_kernel_closes_has_given_up_then() {
+    let mut case = hanging();
+    case.take(&of_flow(kind::CLOSED, 5500 * MS));
+    case.take(&FlowRecord { emitted: 5500 * MS, ..record(kind::SILENT, 8, 4500 * MS) });
+    case.advance(10 * SECOND);
+    assert_eq!(case.newest().longest_call, 3500 * MS);
 }
 
 #[test]

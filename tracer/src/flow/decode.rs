@@ -47,7 +47,8 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         | kind::RESET
         | kind::FRAMED
         | kind::SILENT
-        | kind::HEARD => try_from_bytes(bytes).map(Record::Flow).map_err(|_| size),
+        | kind::HEARD
+        | kind::ABANDONED => try_from_bytes(bytes).map(Record::Flow).map_err(|_| size),
         kind::DATAGRAM => try_from_bytes(bytes).map(Record::Datagram).map_err(|_| size),
         kind::PAYLOAD => try_from_bytes(bytes).map(Record::Payload).map_err(|_| size),
         kind::STREAM => stream(bytes).ok_or(size),

@@ -55,6 +55,8 @@ struct Silent {
     calls: BTreeMap<u32, Waiting>,
     /// When it was closed or given up.
     over: Option<u64>,
+    /// That is certain: the kernel may still send what is left.
+    closed: bool,
     /// The latest time at which it was not over.
     until: u64,
 }
@@ -106,7 +108,9 @@ impl Peer {
         let trouble = self.trouble.get_or_insert_default();
         trouble.changed = true;
         let Some(silent) = trouble.flow(record) else { return };
-        silent.over = None;
+        if !silent.closed {
+            silent.over = None;
+        }
         silent.until = silent.until.max(record.emitted);
         if silent.retransmissions.len() < RETRANSMISSION_LIMIT {
             silent.retransmissions.push(record.emitted);
@@ -140,7 +144,8 @@ impl Peer {
         let Some(trouble) = &mut self.trouble else { return };
         if let Some(silent) = trouble.silent.iter_mut().find(|silent| silent.flow == record.flow) {
             silent.look(tracker);
-            silent.over.get_or_insert(record.emitted);
+            silent.over = Some(silent.over.map_or(record.emitted, |over| over.min(record.emitted)));
+            silent.closed = true;
             trouble.changed = true;
         }
     }
@@ -156,6 +161,7 @@ impl Trouble {
                 retransmissions: Vec::new(),
                 calls: BTreeMap::new(),
                 over: None,
+                closed: false,
                 until: record.emitted,
             });
         }
@@ -165,11 +171,12 @@ impl Trouble {
         }
     }
 
-    /// The client connects again: it has given up the connections that have been silent. A capture does not see them close.
+    /// The client connects again: it has given up the connections that have been silent. A capture does not see them close,
+    /// and the kernel closes them only when it has waited in vain for what was still to be sent.
     fn given_up(&mut self, time: u64) {
-        for silent in self.silent.iter_mut().filter(|silent| silent.over.is_none()) {
+        for silent in &mut self.silent {
             if silent.retransmissions.last().is_some_and(|last| *last < time) {
-                silent.over = Some(time);
+                silent.over = Some(silent.over.map_or(time, |over| over.min(time)));
             }
         }
     }
