@@ -8,6 +8,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+pub use crate::plan::Plan;
 use crate::{
     frames::Frames,
     record::{FlowRecord, flow_flag, kind, protocol, role},
@@ -48,35 +49,17 @@ pub struct FlowState {
     pub identified: u8,
     /// 1 once userspace knows that the flow's frames come.
     pub announced: u8,
-    reserved: u8,
+    /// How often the pod retransmitted the bytes at `repeated`; 0 once they are acknowledged.
+    pub(crate) repeats: u8,
     /// Process that sends on the flow; 0 until it first did. Another one is not the sender but who was
     /// interrupted when a delayed segment left.
     pub owner: u32,
-    padding: u32,
+    /// Sequence number of bytes that were retransmitted.
+    pub(crate) repeated: u32,
     /// Frames from the peer, once the flow [is framed](FlowState::is_framed).
     pub(crate) ingress: Frames,
     /// Frames from the pod.
     pub(crate) egress: Frames,
-}
-
-/// What the host does with a segment, in the order of the fields.
-#[expect(clippy::struct_excessive_bools, reason = "a list of independent yes and no answers")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Emit the record before [`FlowState::apply`]: this segment begins the next exchange.
-    pub emit_before: bool,
-    /// New payload bytes; zero for control segments and duplicates.
-    pub fresh: u32,
-    /// The segment begins a message.
-    pub begins: bool,
-    /// The segment belongs to a response (else to a request).
-    pub response: bool,
-    /// Emit the record after [`FlowState::apply`]: nothing more of it may ever come.
-    pub emit_after: bool,
-    /// The receiver of the newest message closes its window.
-    pub stalls: bool,
-    /// Payload from the peer that was counted before or filled a hole: [`FlowState::fill`] if it did.
-    pub again: bool,
 }
 
 impl FlowState {
@@ -157,6 +140,7 @@ impl FlowState {
     pub fn plan(&mut self, segment: &Segment) -> Plan {
         let fresh = self.advance(segment);
         let mut plan = Plan { fresh, response: self.is_response(segment.direction), ..Plan::default() };
+        plan.silence = self.silence(segment, fresh);
         if fresh == 0 {
             plan.stalls = self.stalls(segment);
             plan.emit_after = (plan.stalls || self.ends(segment)) && !self.is_framed();

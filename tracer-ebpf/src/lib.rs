@@ -12,6 +12,8 @@
 pub mod counter;
 pub mod flow;
 pub mod frames;
+mod plan;
 mod prefix;
 pub mod record;
 pub mod segment;
+mod silence;

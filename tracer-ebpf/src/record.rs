@@ -27,6 +27,14 @@ pub mod kind {
     pub const FRAMED: u8 = 9;
     /// Bytes of such a flow ([`super::StreamHead`]).
     pub const STREAM: u8 = 10;
+    /// The peer says nothing to what the pod sends: the same bytes have left a third time, or a SYN a second time, and
+    /// each time after that ([`super::FlowRecord`]). The kernel waits twice as long each time.
+    pub const SILENT: u8 = 11;
+    /// It has acknowledged those bytes after all ([`super::FlowRecord`]).
+    pub const HEARD: u8 = 12;
+    /// The pod closes a flow on which the peer is silent ([`super::FlowRecord`]): it waits no longer. The kernel goes on
+    /// until it gives up.
+    pub const ABANDONED: u8 = 13;
 }
 
 /// Who opened the connection.

@@ -237,6 +237,10 @@ impl Sink for State<'_> {
         self.engine.tls(on, handshake);
     }
 
+    fn goaway(&mut self, on: &On, now: u64) {
+        self.engine.goaway(on, now);
+    }
+
     fn exchange(&mut self, flow: u64, exchange: &Exchange) {
         if self.lines.is_some()
             && let Some(line) = Line::exchange(flow, exchange)

@@ -7,3 +7,4 @@ pub(crate) mod payload;
 pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod task;
+pub(crate) mod tcp_sock;

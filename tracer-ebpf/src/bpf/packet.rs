@@ -7,7 +7,7 @@ use aya_ebpf::{
     EbpfContext as _,
     bindings::{__sk_buff, BPF_TCP_LISTEN, bpf_sock},
     helpers::generated::{
-        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_sk_fullsock, bpf_skb_cgroup_id, bpf_tcp_sock,
+        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_sk_fullsock, bpf_skb_cgroup_id,
     },
     programs::SkBuffContext,
 };
@@ -18,7 +18,10 @@ use tracer_ebpf::{
     segment::{Direction, Segment, tcp_flag},
 };
 
-use super::{map, output, payload, stream, task};
+use super::{
+    map, output, payload, stream, task,
+    tcp_sock::{fills_hole, read_tcp_sock},
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -110,16 +113,6 @@ fn extension(ctx: &SkBuffContext) -> u16 {
     u16::from_be_bytes(unsafe { *(at as *const [u8; 2]) })
 }
 
-/// Whether the peer's segment brings the bytes that the socket waits for.
-#[inline(always)]
-pub(crate) fn fills_hole(socket: *mut bpf_sock, segment: &Segment) -> bool {
-    // SAFETY: a full socket, not null; the result is checked for null and only read.
-    unsafe {
-        let tcp = bpf_tcp_sock(socket);
-        !tcp.is_null() && (*tcp).rcv_nxt.wrapping_sub(segment.sequence) < segment.length
-    }
-}
-
 #[inline(always)]
 fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
     let start = ctx.data().wrapping_add(network.transport);
@@ -146,6 +139,11 @@ fn tcp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         return;
     };
     let plan = state.plan(&segment);
+    if plan.silence != 0 {
+        read_tcp_sock(socket, state);
+        // SAFETY: the helper only reads the clock.
+        output::emit_flow(state, plan.silence, unsafe { bpf_ktime_get_boot_ns() });
+    }
     if plan.again && fills_hole(socket, &segment) {
         // SAFETY: the helper only reads the clock.
         segment.time = unsafe { bpf_ktime_get_boot_ns() };
@@ -382,17 +380,4 @@ fn udp(ctx: &SkBuffContext, network: &Network, direction: Direction) {
         payload::datagram(ctx, &headers, direction);
     }
     payload::capture(ctx, direction, None);
-}
-
-/// Takes round-trip time and retransmissions from the socket.
-#[inline(always)]
-fn read_tcp_sock(socket: *mut bpf_sock, state: &mut FlowState) {
-    // SAFETY: a full socket, not null; the result is checked for null and only read.
-    unsafe {
-        let tcp = bpf_tcp_sock(socket);
-        if !tcp.is_null() {
-            state.record.srtt_us = (*tcp).srtt_us >> 3;
-            state.record.retransmits = (*tcp).total_retrans;
-        }
-    }
 }

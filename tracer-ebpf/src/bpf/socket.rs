@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
-        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE,
+        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, BPF_TCP_FIN_WAIT1,
     },
     helpers::generated::bpf_ktime_get_boot_ns,
     programs::SockOpsContext,
@@ -20,6 +20,7 @@ pub(crate) fn observe(ctx: &SockOpsContext) {
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established(ctx, role::CLIENT),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ctx, role::SERVER),
         BPF_SOCK_OPS_STATE_CB if ctx.arg(1) == BPF_TCP_CLOSE => closed(ctx),
+        BPF_SOCK_OPS_STATE_CB if ctx.arg(1) == BPF_TCP_FIN_WAIT1 => closing(ctx),
         _ => {}
     }
 }
@@ -75,6 +76,22 @@ fn closed(ctx: &SockOpsContext) {
         let kind = state.closing_kind();
         // SAFETY: the helper only reads the clock.
         output::emit_flow(state, kind, unsafe { bpf_ktime_get_boot_ns() });
+    }
+}
+
+/// The pod closes. Its FIN does not leave while the kernel waits for an acknowledgment.
+#[inline(always)]
+fn closing(ctx: &SockOpsContext) {
+    // SAFETY: reads a field of the context that the verifier checks.
+    let socket = unsafe { (*ctx.ops).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return;
+    }
+    if let Some(state) = map::flow(socket)
+        && state.is_silent()
+    {
+        // SAFETY: the helper only reads the clock.
+        output::emit_flow(state, kind::ABANDONED, unsafe { bpf_ktime_get_boot_ns() });
     }
 }
 

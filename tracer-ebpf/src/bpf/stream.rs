@@ -16,7 +16,7 @@ use tracer_ebpf::{
     segment::{Direction, Segment},
 };
 
-use super::{map, output, packet::fills_hole, payload::load};
+use super::{map, output, payload::load, tcp_sock::fills_hole};
 
 /// How often a walk looks whether the one before it is over: for some microseconds.
 const PATIENCE: u32 = 4096;

@@ -30,7 +30,10 @@ impl<R: Resolve> Engine<R> {
             self.oddities.unidentified += 1;
             return;
         }
+        self.peer(record);
         match record.kind {
+            // Nothing new of the exchange: [`super::peers`] has seen it.
+            kind::SILENT | kind::HEARD | kind::ABANDONED => {}
             kind::OPENED | kind::CONNECT_FAILED => self.connect(record, observer),
             kind::EXCHANGE => self.exchange(record, false),
             kind::FRAMED => self.framed(record),
@@ -45,6 +48,16 @@ impl<R: Resolve> Engine<R> {
             }
         }
         self.retransmitted(record, observer);
+    }
+
+    /// Before anything of the flow ends: calls that wait are those of a server that may be gone.
+    fn peer(&mut self, record: &FlowRecord) {
+        if record.role == role::CLIENT
+            && kind_of(record, CallKind::Upstream) == CallKind::Upstream
+            && let Some(pod) = self.pod(record.cgroup)
+        {
+            pod.peers.record(record, &pod.tracker);
+        }
     }
 
     fn connect(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {

@@ -4,6 +4,7 @@
 mod dns;
 mod exchange;
 mod metadata;
+mod peers;
 mod pod;
 mod streams;
 mod told;

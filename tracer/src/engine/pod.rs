@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Observer;
+use super::{Observer, peers::Peers};
 use crate::{
     finding::{Event, Ledger, Policy, Watch},
     pod::Pod,
@@ -20,6 +20,7 @@ pub struct PodState {
     pub pod: Arc<Pod>,
     pub(super) tracker: PodTracker,
     pub(super) lookups: Lookups,
+    pub(super) peers: Peers,
     totals: Totals,
     watch: Watch,
 }
@@ -31,6 +32,7 @@ impl PodState {
             pod,
             tracker: PodTracker::default(),
             lookups: Lookups::default(),
+            peers: Peers::default(),
             totals: Totals::default(),
         }
     }
@@ -53,7 +55,11 @@ impl PodState {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
-        self.tracker.advance(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
+        let peers = &mut self.peers;
+        peers.advance(now, &self.tracker, &mut |outage| {
+            watch.outage(outage, &mut |event| observer.finding(&event));
+        });
+        self.tracker.advance(pod, now, &mut |settled| settle(pod, totals, watch, peers, observer, settled));
         self.watch.advance(now, ledger, &mut |event| observer.finding(&event));
     }
 
@@ -62,7 +68,11 @@ impl PodState {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
-        self.tracker.finish(pod, now, &mut |settled| settle(pod, totals, watch, observer, settled));
+        let peers = &mut self.peers;
+        peers.finish(now, &self.tracker, &mut |outage| {
+            watch.outage(outage, &mut |event| observer.finding(&event));
+        });
+        self.tracker.finish(pod, now, &mut |settled| settle(pod, totals, watch, peers, observer, settled));
         self.watch.finish(now, ledger, &mut |event| observer.finding(&event));
     }
 
@@ -94,6 +104,7 @@ fn settle(
     pod: &Arc<Pod>,
     totals: &mut Totals,
     watch: &mut Watch,
+    peers: &mut Peers,
     observer: &mut dyn Observer,
     settled: Settled<'_>,
 ) {
@@ -108,6 +119,7 @@ fn settle(
         }
         Settled::Call(call, attribution) => {
             totals.add_call(call.kind, call.end.saturating_sub(call.start), attribution);
+            peers.settled(call);
             observer.call(pod, call, attribution);
             watch.call(call, attribution, &mut |event: Event<'_>| observer.finding(&event));
         }

@@ -149,6 +149,7 @@ impl<R: Resolve> Engine<R> {
             Told::Tls(handshake) if on.role == role::CLIENT => self.tls(on, &handshake),
             Told::Tls(_) => {}
             Told::Dns(message) => self.dns_message(on, own, &message),
+            Told::Goaway => self.goaway(on, now),
         }
     }
 }

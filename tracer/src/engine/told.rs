@@ -82,6 +82,15 @@ impl<R: Resolve> Engine<R> {
         }
     }
 
+    /// A server takes no new streams.
+    pub fn goaway(&mut self, on: &On, now: u64) {
+        if on.role == role::CLIENT
+            && let Some(pod) = self.pod(on.cgroup)
+        {
+            pod.peers.goaway(on.transport.peer, now);
+        }
+    }
+
     /// Takes a TLS handshake of a client: a part of the connection set-up.
     pub fn tls(&mut self, on: &On, handshake: &Handshake) {
         let Handshake { begun, ended, complete, .. } = *handshake;

@@ -8,7 +8,7 @@ use super::{
     value::Fields,
     window::{Merge, Period, Window},
 };
-use crate::request::{Attribution, Call, Request};
+use crate::request::{Attribution, Call, Outage, Request};
 
 /// A kind of finding.
 pub struct Kind {
@@ -134,6 +134,11 @@ pub(super) trait Rule: Sized + 'static {
         thresholds: &Self::Thresholds,
     ) -> Proves;
 
+    /// Sees what is known of a server that does not answer, and says what it is evidence for.
+    fn outage(_window: &mut Window<Self::Tally>, _outage: &Outage) -> Proves {
+        Proves::Nothing
+    }
+
     /// What a period's tally gives cause to say.
     fn judge(tally: &Self::Tally, thresholds: &Self::Thresholds) -> Vec<Verdict<Self::Evidence>>;
 }
@@ -153,6 +158,8 @@ pub(super) trait Detector: Send {
     fn request(&mut self, request: &Request);
     /// As [`Rule::call`].
     fn call(&mut self, call: &Call, attribution: Attribution) -> Proves;
+    /// As [`Rule::outage`].
+    fn outage(&mut self, outage: &Outage) -> Proves;
     /// What holds over the period that ends at `now`; `stays` only when asked for.
     fn judge(&self, now: u64, stays: bool) -> Judgement;
 }
@@ -180,6 +187,10 @@ impl<R: Rule> Detector for Watcher<R> {
 
     fn call(&mut self, call: &Call, attribution: Attribution) -> Proves {
         R::call(&mut self.window, call, attribution, &self.to_open)
+    }
+
+    fn outage(&mut self, outage: &Outage) -> Proves {
+        R::outage(&mut self.window, outage)
     }
 
     fn judge(&self, now: u64, stays: bool) -> Judgement {

@@ -1,8 +1,10 @@
 //! Named causes. One file per finding: what it counts, by which thresholds it is recognised, what it shows and
 //! says. The rest is common: [`Watch`] opens and closes the findings of a pod, over a sliding minute or a whole run.
 
+mod dead_peer;
 mod dns_search;
 mod dns_timeout;
+mod endpoint_pinned;
 mod kind;
 mod metadata_credentials;
 mod metadata_token_timeout;
@@ -17,17 +19,20 @@ pub use self::{
     kind::{Destination, Kind},
     threshold::{CLOSE_AT, COMMON, HOLD, KindSettings, Settings, Threshold},
     value::{Evidence, Names, Number, Seconds, Share, Value},
-    watch::{Event, Ledger, OPEN_LIMIT, Place, Policy, Watch},
+    watch::{Event, Ledger, OPEN_LIMIT, Policy, Watch},
     window::Period,
 };
 use crate::pod::Pod;
+pub use crate::request::Place;
 
 /// Every kind of finding, by identifier. A new one is its file, its `mod` above and its line here: a macro that
 /// made one line of the two would hide the file from rustfmt. A `mod` without its line is an unused one, which the
 /// compiler tells.
-pub static KINDS: [Kind; 4] = [
+pub static KINDS: [Kind; 6] = [
+    Kind::of::<dead_peer::DeadPeer>(),
     Kind::of::<dns_search::DnsSearch>(),
     Kind::of::<dns_timeout::DnsTimeout>(),
+    Kind::of::<endpoint_pinned::EndpointPinned>(),
     Kind::of::<metadata_credentials::MetadataCredentials>(),
     Kind::of::<metadata_token_timeout::MetadataTokenTimeout>(),
 ];

@@ -4,7 +4,7 @@
 //! hold time after that, so that evidence around a bar does not make it flap. At the end of a whole run only
 //! what holds over all of it, by the bars for opening, stays.
 
-use std::{cmp::Reverse, net::SocketAddr, sync::Arc};
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     Evidence, Finding, KINDS, Kind, Period, Settings,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Outage, Place, Request},
 };
 
 /// Findings open at once, of all pods together; further ones do not open and are counted.
@@ -35,27 +35,6 @@ pub struct Policy {
 impl From<Period> for Policy {
     fn from(period: Period) -> Self {
         Self { period, settings: Arc::default() }
-    }
-}
-
-/// Where in the traffic a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its flow; 0 for DNS over UDP.
-    pub flow: u64,
-    /// Its number on the flow; 0 for connects and DNS.
-    pub number: u32,
-    /// The pod's end.
-    pub local: SocketAddr,
-    /// When it began.
-    pub start: u64,
-}
-
-impl Place {
-    /// Where a call is.
-    #[must_use]
-    pub fn of(call: &Call) -> Self {
-        Self { flow: call.flow, number: call.number, local: call.local, start: call.start }
     }
 }
 
@@ -151,7 +130,16 @@ impl Watch {
     pub fn call(&mut self, call: &Call, attribution: Attribution, tell: Tell<'_>) {
         let place = Place::of(call);
         for watched in &mut self.kinds {
-            watched.call(call, attribution, place, tell);
+            let proves = watched.detector.call(call, attribution);
+            watched.evidence(proves, place, tell);
+        }
+    }
+
+    /// Takes what is known of a server that does not answer.
+    pub fn outage(&mut self, outage: &Outage, tell: Tell<'_>) {
+        for watched in &mut self.kinds {
+            let proves = watched.detector.outage(outage);
+            watched.evidence(proves, outage.place, tell);
         }
     }
 
@@ -187,8 +175,7 @@ impl Watch {
 }
 
 impl Watched {
-    fn call(&mut self, call: &Call, attribution: Attribution, place: Place, tell: Tell<'_>) {
-        let proves = self.detector.call(call, attribution);
+    fn evidence(&mut self, proves: Proves, place: Place, tell: Tell<'_>) {
         if proves == Proves::Nothing {
             return;
         }

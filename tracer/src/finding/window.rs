@@ -16,6 +16,11 @@ pub(super) const DESTINATION_LIMIT: usize = 32;
 pub(super) trait Merge: Default {
     /// Adds `other`, which is newer.
     fn merge(&mut self, other: &Self);
+
+    /// What the next bucket begins with: what stays true however long ago it was seen, such as what a name stands for.
+    fn carry(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// Over which time findings judge.
@@ -49,7 +54,8 @@ impl<T: Merge> Window<T> {
             Period::WholeRun => 0,
         };
         if self.newest.0 < number {
-            self.older.push_back(std::mem::replace(&mut self.newest, (number, T::default())));
+            let next = (number, self.newest.1.carry());
+            self.older.push_back(std::mem::replace(&mut self.newest, next));
             if self.older.len() >= BUCKETS {
                 self.older.pop_front();
             }

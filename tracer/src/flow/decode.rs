@@ -40,9 +40,15 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let kind = *bytes.first().ok_or(DecodeError::Size { kind: 0, size: 0 })?;
     let size = DecodeError::Size { kind, size: bytes.len() };
     match kind {
-        kind::OPENED | kind::EXCHANGE | kind::CLOSED | kind::CONNECT_FAILED | kind::RESET | kind::FRAMED => {
-            try_from_bytes(bytes).map(Record::Flow).map_err(|_| size)
-        }
+        kind::OPENED
+        | kind::EXCHANGE
+        | kind::CLOSED
+        | kind::CONNECT_FAILED
+        | kind::RESET
+        | kind::FRAMED
+        | kind::SILENT
+        | kind::HEARD
+        | kind::ABANDONED => try_from_bytes(bytes).map(Record::Flow).map_err(|_| size),
         kind::DATAGRAM => try_from_bytes(bytes).map(Record::Datagram).map_err(|_| size),
         kind::PAYLOAD => try_from_bytes(bytes).map(Record::Payload).map_err(|_| size),
         kind::STREAM => stream(bytes).ok_or(size),

@@ -1,4 +1,6 @@
-//! DNS messages (RFC 1035, section 4): header and first question. Answers' records are not read.
+//! DNS messages (RFC 1035, section 4): header, first question, and the addresses in the answer section.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::lookup;
 
@@ -8,6 +10,10 @@ pub use lookup::Lookup;
 pub const PORT: u16 = 53;
 /// Longest name in text form that is kept (RFC 1035, section 2.3.4).
 pub const NAME_LIMIT: usize = 255;
+/// Addresses that are read of one answer.
+pub const ADDRESS_LIMIT: usize = 16;
+/// Records of an answer section that are looked at.
+const RECORD_LIMIT: u16 = 64;
 
 /// A query or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,93 @@ pub struct Message {
     pub query_type: u16,
     /// Number of records in the answer section.
     pub answers: u16,
+    /// What A and AAAA records of the answer section say.
+    pub addresses: Addresses,
+}
+
+/// The addresses that a name has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// In the order of the records, at most [`ADDRESS_LIMIT`], each once.
+    pub known: Vec<IpAddr>,
+    /// There may be more: the message was cut, on its way or when it was read.
+    pub incomplete: bool,
+}
+
+impl Addresses {
+    /// Adds those of another answer about the same name.
+    pub fn merge(&mut self, other: &Self) {
+        other.known.iter().for_each(|address| self.add(*address));
+        self.incomplete |= other.incomplete;
+    }
+
+    fn add(&mut self, address: IpAddr) {
+        if self.known.contains(&address) {
+            return;
+        }
+        if self.known.len() < ADDRESS_LIMIT {
+            self.known.push(address);
+        } else {
+            self.incomplete = true;
+        }
+    }
+
+    /// Reads the answer section, which begins at `at`. A record belongs to the question by its place: names are not
+    /// compared, so that those at the end of a chain of CNAMEs count.
+    fn read(bytes: &[u8], at: usize, records: u16, truncated: bool) -> Self {
+        let mut addresses = Self { known: Vec::new(), incomplete: truncated || records > RECORD_LIMIT };
+        let mut rest = bytes.get(at..).unwrap_or_default();
+        for _ in 0..records.min(RECORD_LIMIT) {
+            let Some((record, after)) = Record::read(rest) else {
+                addresses.incomplete = true;
+                break;
+            };
+            record.address().into_iter().for_each(|address| addresses.add(address));
+            rest = after;
+        }
+        addresses
+    }
+}
+
+/// A resource record (RFC 1035, section 4.1.3).
+struct Record<'a> {
+    kind: u16,
+    class: u16,
+    data: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The first record, and what follows it.
+    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (head, rest) = skip_name(bytes)?.split_first_chunk::<10>()?;
+        let [kind, kind_low, class, class_low, _, _, _, _, length, length_low] = *head;
+        let length = u16::from_be_bytes([length, length_low]);
+        let (data, after) = rest.split_at_checked(length.into())?;
+        let word = |high, low| u16::from_be_bytes([high, low]);
+        Some((Self { kind: word(kind, kind_low), class: word(class, class_low), data }, after))
+    }
+
+    /// Of an A record (RFC 1035, section 3.4.1) or an AAAA record (RFC 3596, section 2.2).
+    fn address(&self) -> Option<IpAddr> {
+        match (self.class, self.kind) {
+            (1, 1) => <[u8; 4]>::try_from(self.data).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
+            (1, 28) => <[u8; 16]>::try_from(self.data).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
+            _ => None,
+        }
+    }
+}
+
+/// What follows a name, which may end in a pointer (RFC 1035, section 4.1.4).
+fn skip_name(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (length, rest) = bytes.split_first()?;
+        match length & 0xc0 {
+            0xc0 => return rest.get(1..),
+            0 if *length == 0 => return Some(rest),
+            0 => bytes = rest.get(usize::from(*length)..)?,
+            _ => return None,
+        }
+    }
 }
 
 /// Why bytes are not a DNS message.
@@ -44,7 +137,7 @@ pub enum ParseError {
 }
 
 impl Message {
-    /// Reads the header and the first question.
+    /// Reads the header, the first question, and the addresses of an answer.
     ///
     /// # Errors
     /// When the bytes end too soon or the question's name is malformed.
@@ -64,12 +157,17 @@ impl Message {
             name: String::new(),
             query_type: 0,
             answers,
+            addresses: Addresses::default(),
         };
+        let mut end = 12;
         if questions > 0 {
-            let (name, end) = read_name(bytes, 12)?;
-            message.name = name;
+            (message.name, end) = read_name(bytes, end)?;
             message.query_type = word(end)?;
             word(end + 2)?;
+            end += 4;
+        }
+        if message.answer && answers > 0 && questions <= 1 {
+            message.addresses = Addresses::read(bytes, end, answers, message.truncated);
         }
         Ok(message)
     }
@@ -183,6 +281,33 @@ mod tests {
         let message = Message::parse(&bytes).unwrap();
         assert!(message.answer);
         assert_eq!(rcode_name(message.rcode), "NXDOMAIN");
+    }
+
+    /// An answer with a chain of two names and these A records.
+    fn answer(addresses: u8) -> Vec<u8> {
+        let mut bytes = query(&["db"], 1);
+        (bytes[2], bytes[3], bytes[7]) = (0x81, 0x80, addresses + 1);
+        bytes.extend_from_slice(&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 5, 0, 4, 1, b'x', 0xc0, 12]);
+        for last in 1..=addresses {
+            bytes.extend_from_slice(&[0xc0, 26, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 0, 0, last]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn reads_the_addresses_at_the_end_of_a_chain() {
+        let addresses = Message::parse(&answer(2)).unwrap().addresses;
+        let expected = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from).to_vec();
+        assert_eq!(addresses, Addresses { known: expected, incomplete: false });
+    }
+
+    #[test]
+    fn addresses_that_are_cut_off_or_too_many_are_told() {
+        let bytes = answer(3);
+        let cut = Message::parse(&bytes[..bytes.len() - 1]).unwrap().addresses;
+        assert_eq!((cut.known.len(), cut.incomplete), (2, true));
+        let many = Message::parse(&answer(20)).unwrap().addresses;
+        assert_eq!((many.known.len(), many.incomplete), (ADDRESS_LIMIT, true));
     }
 
     #[test]

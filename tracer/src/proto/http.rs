@@ -33,6 +33,15 @@ impl Http {
         }
     }
 
+    /// How long the caller waits for the answer, nanoseconds; known of gRPC only.
+    #[must_use]
+    pub fn timeout(&self) -> Option<u64> {
+        match self {
+            Self::Prefix(_) => None,
+            Self::Head(_, head) => head.timeout,
+        }
+    }
+
     /// The status code.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

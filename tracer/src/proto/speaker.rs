@@ -39,6 +39,8 @@ pub(crate) enum Told<'a> {
     Tls(Handshake),
     /// Of a DNS message.
     Dns(Framed<'a>),
+    /// The server takes no new streams on the connection. Once.
+    Goaway,
 }
 
 /// The reader of one connection.
@@ -47,6 +49,7 @@ pub(crate) struct Speaker {
     /// The newest HTTP/1 request: an upgrade makes it HTTP/2's first stream.
     newest: Option<(Part, Head)>,
     handshake_told: bool,
+    goaway_told: bool,
 }
 
 enum Reader {
@@ -71,6 +74,7 @@ impl Speaker {
             reader: Reader::Opening(Opening { joined, port, held: Vec::new() }),
             newest: None,
             handshake_told: false,
+            goaway_told: false,
         }
     }
 
@@ -191,6 +195,7 @@ impl Speaker {
             tell(Told::Event(event, is_opaque));
         }
         self.handshake(tell);
+        self.goaway(tell);
         match upgrade {
             Some(Upgrade::Http2) => {
                 let (request, head) = self.newest.take().unwrap_or_default();
@@ -237,6 +242,15 @@ impl Speaker {
         let is_opaque = matches!(self.reader, Reader::Opaque(_));
         if let Some(stream) = self.reader.stream() {
             call(stream, &mut |event| tell(Told::Event(event, is_opaque)));
+        }
+    }
+
+    /// Tells once that the server says GOAWAY.
+    fn goaway(&mut self, tell: &mut dyn FnMut(Told<'_>)) {
+        let Reader::Http2(http2) = &self.reader else { return };
+        if !self.goaway_told && http2.counters().server.goaway.is_some() {
+            self.goaway_told = true;
+            tell(Told::Goaway);
         }
     }
 

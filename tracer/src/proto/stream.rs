@@ -58,6 +58,8 @@ pub struct Head {
     pub status: Option<u16>,
     /// gRPC status (the trailer `grpc-status`).
     pub grpc_status: Option<u16>,
+    /// How long the caller waits (the header `grpc-timeout`), nanoseconds.
+    pub timeout: Option<u64>,
 }
 
 /// Bytes of a path that are kept.

@@ -221,6 +221,11 @@ fn pass_on(
                 sink.dns_message(&end.on, side, &message);
             }
         }
+        Told::Goaway => {
+            if let Some(end) = &views[Side::Client as usize] {
+                sink.goaway(&end.on, seen.time);
+            }
+        }
     }
 }
 

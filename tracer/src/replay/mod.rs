@@ -102,6 +102,8 @@ pub trait Sink {
     fn dns_message(&mut self, on: &On, side: Side, message: &Framed<'_>);
     /// A pod that is the client ended a TLS handshake.
     fn tls(&mut self, on: &On, handshake: &Handshake);
+    /// A server takes no new streams of a pod's connection.
+    fn goaway(&mut self, on: &On, now: u64);
     /// An exchange is over; once per [connection](FlowSummary::number), whoever's pods the ends are.
     fn exchange(&mut self, flow: u64, exchange: &Exchange);
     /// A DNS answer came.

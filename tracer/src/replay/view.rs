@@ -80,6 +80,9 @@ impl View {
         }
         self.identify();
         let plan = self.state.plan(&segment);
+        if plan.silence != 0 {
+            self.emit(plan.silence, time, emit);
+        }
         if plan.fresh != 0 || plan.emit_after || segment.has(tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) {
             self.follow(&segment, &plan, tcp.payload, emit);
         }
@@ -90,6 +93,11 @@ impl View {
     pub(super) fn flush(&mut self, time: u64, emit: &mut dyn FnMut(Record<'_>)) {
         if !self.closed && self.state.is_due() {
             self.emit(kind::EXCHANGE, time, emit);
+        }
+        // A connect that is given up shows no packet.
+        let record = &self.state.record;
+        if !self.closed && record.role == role::CLIENT && record.opened != 0 && record.established == 0 {
+            self.emit(kind::SILENT, time, emit);
         }
     }
 

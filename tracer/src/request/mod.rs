@@ -7,13 +7,17 @@ mod attribution;
 mod breakdown;
 mod entry;
 mod multiplex;
+mod outage;
 pub mod pod;
 pub mod totals;
 pub mod wait;
 
 use std::{net::SocketAddr, sync::Arc};
 
-pub use self::breakdown::Stages;
+pub use self::{
+    breakdown::Stages,
+    outage::{Outage, RETRANSMISSION_LIMIT},
+};
 use crate::{
     flow::{Messages, Transport},
     pod::Pod,
@@ -143,6 +147,27 @@ pub struct Call {
     pub what: What,
     /// Whether it got its answer.
     pub answered: bool,
+}
+
+/// Where in the traffic a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its flow; 0 for DNS over UDP.
+    pub flow: u64,
+    /// Its number on the flow; 0 for connects and DNS.
+    pub number: u32,
+    /// The pod's end.
+    pub local: SocketAddr,
+    /// When it began.
+    pub start: u64,
+}
+
+impl Place {
+    /// Where a call is.
+    #[must_use]
+    pub fn of(call: &Call) -> Self {
+        Self { flow: call.flow, number: call.number, local: call.local, start: call.start }
+    }
 }
 
 /// A call with the share of it that belongs to one request.

@@ -157,6 +157,12 @@ impl PodTracker {
         self.calls.remove(key);
     }
 
+    /// The calls on a flow that wait for their answer.
+    pub fn waiting_calls(&self, flow: u64) -> impl Iterator<Item = &Call> {
+        let waits = move |entry: &&Entry| entry.open && !entry.call.answered && entry.call.flow == flow;
+        self.calls.values().filter(waits).map(|entry| &*entry.call)
+    }
+
     /// Whether the exchange is known and has not settled.
     #[must_use]
     pub fn is_pending(&self, key: &Key) -> bool {

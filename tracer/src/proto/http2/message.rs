@@ -69,6 +69,7 @@ impl InFlight {
         if let Some(fields) = fields {
             self.head.method = fields.method;
             self.head.path.clone_from(&fields.path);
+            self.head.timeout = fields.timeout;
             self.grpc |= fields.grpc;
         }
     }

@@ -268,6 +268,9 @@ impl Active {
             lookup.timeouts = lookup.timeouts.saturating_add(query.timeouts());
             let Some(answer) = query.answer else { continue };
             lookup.truncated += u32::from(answer.truncated);
+            if !answer.truncated {
+                lookup.addresses.merge(&query.addresses);
+            }
             lookup.rcodes.push(answer.rcode);
             lookup.answer_times.push(answer.time.saturating_sub(query.sent));
             if answer.rcode != NXDOMAIN || query.name == name || end_of_waste.is_none_or(|end| at > end) {

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use self::active::Active;
 pub use self::silence::{Server, Silence};
-use super::dns::Message;
+use super::dns::{Addresses, Message};
 use crate::request::Thread;
 
 /// What a program asked for, and what it cost.
@@ -36,6 +36,8 @@ pub struct Lookup {
     pub answer_times: Vec<u64>,
     /// The waits for answers that did not come; known at its end.
     pub silence: Silence,
+    /// The addresses that answers gave the name.
+    pub addresses: Addresses,
 }
 
 /// Queries kept per lookup: 32 search domains, A and AAAA.

@@ -6,7 +6,10 @@ use super::{
     Sighting,
     silence::{self, Asked, Sent},
 };
-use crate::proto::{dns::Message, dns_transactions::is_transfer};
+use crate::proto::{
+    dns::{Addresses, Message},
+    dns_transactions::is_transfer,
+};
 
 /// Transmissions kept per query: three attempts at two or three servers. Beyond it the oldest is forgotten and
 /// counts as a timeout.
@@ -83,6 +86,8 @@ pub(super) struct Query {
     /// Transmissions over TCP.
     pub(super) over_tcp: u32,
     pub(super) answer: Option<Answer>,
+    /// Those in the answer that counts.
+    pub(super) addresses: Addresses,
 }
 
 impl Query {
@@ -95,6 +100,7 @@ impl Query {
             forgotten: 0,
             over_tcp: 0,
             answer: None,
+            addresses: Addresses::default(),
         };
         query.transmit(sighting);
         query
@@ -203,7 +209,10 @@ impl Query {
             _ if abandoned => {}
             Some(known) if known.is_conclusive() && transfer => known.time = answer.time,
             Some(known) if known.is_conclusive() || known.truncated => {}
-            _ => self.answer = Some(answer),
+            _ => {
+                self.answer = Some(answer);
+                self.addresses.clone_from(&sighting.message.addresses);
+            }
         }
         true
     }

@@ -21,6 +21,7 @@ fn query(ms: u64, flow: u64, id: u16, name: &str, query_type: u16) -> Sighting {
         name: name.to_owned(),
         query_type,
         answers: 0,
+        addresses: Addresses::default(),
     };
     let port = if flow == 0 { 40_000 + id } else { 50_000 + u16::try_from(flow).unwrap() };
     Sighting {

@@ -20,6 +20,7 @@ fn datagram(
         name: name.to_owned(),
         query_type,
         answers: answer.map_or(0, |(_, answers)| answers),
+        addresses: Addresses::default(),
     };
     let thread = if answer.is_some() { Thread::default() } else { Thread { thread, process: 1 } };
     let local = SocketAddr::from(([10, 0, 0, 2], 40000 + u16::try_from(thread.thread).unwrap()));

@@ -19,6 +19,7 @@ pub(super) enum Name {
     Status,
     ContentType,
     GrpcStatus,
+    GrpcTimeout,
     /// `:scheme` or `:authority`.
     Target,
     /// One that nobody looks at.
@@ -35,6 +36,7 @@ impl Name {
             b":status" => Self::Status,
             b"content-type" => Self::ContentType,
             b"grpc-status" => Self::GrpcStatus,
+            b"grpc-timeout" => Self::GrpcTimeout,
             b":scheme" | b":authority" => Self::Target,
             _ => Self::Other,
         }
@@ -55,6 +57,8 @@ pub(super) enum Field {
     /// Whether it is gRPC's.
     ContentType(bool),
     GrpcStatus(Option<u16>),
+    /// Nanoseconds.
+    GrpcTimeout(Option<u64>),
     Target,
     Other,
     Unknown,
@@ -69,6 +73,7 @@ impl Field {
             Name::Status => Self::Status(number(value).filter(|status| value.len() == 3 && *status >= 100)),
             Name::ContentType => Self::ContentType(is_grpc(value)),
             Name::GrpcStatus => Self::GrpcStatus(number(value)),
+            Name::GrpcTimeout => Self::GrpcTimeout(timeout(value)),
             Name::Target => Self::Target,
             Name::Other => Self::Other,
             Name::Unknown => Self::Unknown,
@@ -90,6 +95,7 @@ impl Field {
             Self::Status(_) => Name::Status,
             Self::ContentType(_) => Name::ContentType,
             Self::GrpcStatus(_) => Name::GrpcStatus,
+            Self::GrpcTimeout(_) => Name::GrpcTimeout,
             Self::Target => Name::Target,
             Self::Other => Name::Other,
             Self::Unknown => Name::Unknown,
@@ -106,6 +112,24 @@ fn path(target: &[u8]) -> Option<&str> {
 fn number(digits: &[u8]) -> Option<u16> {
     // Not `parse` alone: it takes a sign.
     digits.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(digits).ok()?.parse().ok()).flatten()
+}
+
+/// At most eight digits and a unit (gRPC over HTTP/2, Requests), as nanoseconds.
+fn timeout(value: &[u8]) -> Option<u64> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let unit: u64 = match unit {
+        b'H' => 3_600_000_000_000,
+        b'M' => 60_000_000_000,
+        b'S' => 1_000_000_000,
+        b'm' => 1_000_000,
+        b'u' => 1000,
+        b'n' => 1,
+        _ => return None,
+    };
+    str::from_utf8(digits).ok()?.parse::<u64>().ok().map(|count| count.saturating_mul(unit))
 }
 
 /// `application/grpc`, also with a format (`+proto`) or parameters; `application/grpc-web` is another protocol.
@@ -209,6 +233,10 @@ mod tests {
             assert_eq!(read(b":status", status), Field::Status(None), "{status:?}");
         }
         assert_eq!(read(b"grpc-status", b"99999"), Field::GrpcStatus(None));
+        assert_eq!(read(b"grpc-timeout", b"5999m"), Field::GrpcTimeout(Some(5_999_000_000)));
+        for odd in [b"m".as_slice(), b"", b"123456789n", b"1x", b"-1S"] {
+            assert_eq!(read(b"grpc-timeout", odd), Field::GrpcTimeout(None));
+        }
     }
 
     #[test]

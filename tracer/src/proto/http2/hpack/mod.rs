@@ -32,6 +32,8 @@ pub(super) struct Fields {
     pub(super) grpc: bool,
     /// `grpc-status`.
     pub(super) grpc_status: Option<u16>,
+    /// `grpc-timeout`, nanoseconds.
+    pub(super) timeout: Option<u64>,
     /// There is a field that only requests have.
     pub(super) of_request: bool,
 }
@@ -44,6 +46,7 @@ impl Fields {
             Field::Status(status) => self.status = self.status.or(*status),
             Field::ContentType(grpc) => self.grpc |= grpc,
             Field::GrpcStatus(status) => self.grpc_status = self.grpc_status.or(*status),
+            Field::GrpcTimeout(timeout) => self.timeout = self.timeout.or(*timeout),
             Field::Path(_) | Field::Target | Field::Other | Field::Unknown => {}
         }
         self.of_request |= matches!(field, Field::Method(_) | Field::Path(_) | Field::Target);
