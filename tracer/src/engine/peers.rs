@@ -34,11 +34,10 @@ pub(super) struct Peers {
 impl Peers {
     /// Takes a record of a client's flow, before the flow's calls learn of it.
     pub(super) fn record(&mut self, record: &FlowRecord, tracker: &PodTracker) {
-        let says = match record.kind {
-            kind::OPENED | kind::CLOSED | kind::CONNECT_FAILED => true,
-            kind::SILENT | kind::HEARD | kind::ABANDONED => true,
-            _ => false,
-        };
+        let says = matches!(
+            record.kind,
+            kind::OPENED | kind::CLOSED | kind::CONNECT_FAILED | kind::SILENT | kind::HEARD | kind::ABANDONED
+        );
         if !says {
             return;
         }
