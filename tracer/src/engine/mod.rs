@@ -190,7 +190,9 @@ impl<R: Resolve> Engine<R> {
     #[must_use]
     pub fn summary(&self) -> Vec<PodSummary> {
         let mut pods: Vec<PodSummary> = self.pods.iter().map(PodState::summary).collect();
-        pods.retain(|p| p.totals.requests > 0 || p.totals.calls.iter().any(|c| c.count > 0));
+        // A call that hangs is not counted yet.
+        let has_called = |p: &PodSummary| p.totals.calls.iter().any(|c| c.count > 0);
+        pods.retain(|p| p.totals.requests > 0 || has_called(p) || !p.findings.is_empty());
         pods.sort_by(|a, b| a.pod.cmp(&b.pod));
         pods
     }

@@ -114,3 +114,29 @@ fn findings_are_judged_by_the_policy_that_is_set() {
     }
     assert!(lab.finish(10_000)[0].findings.is_empty());
 }
+
+/// The kernel tells of nothing but its retransmissions.
+#[test]
+fn a_call_that_hangs_opens_dead_peer_while_it_hangs() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 1000, 1000, "GET / HTTP/1.1", "");
+    (record.kind, record.established) = (kind::SILENT, 500 * MS);
+    (record.response_first, record.response_last) = (0, 0);
+    record.remote = address_bytes("10.0.0.9".parse().unwrap());
+    for ms in [1600, 2400, 4000] {
+        record.emitted = ms * MS;
+        lab.flow(&record);
+        lab.engine.advance(ms * MS, &mut lab.seen);
+    }
+    lab.engine.advance(5000 * MS, &mut lab.seen);
+    let told: Vec<&str> = lab.seen.findings.iter().map(String::as_str).collect();
+    assert_eq!(
+        told,
+        ["opened dead-peer", "evidence for dead-peer at 1000 ms", "evidence for dead-peer at 1000 ms"]
+    );
+    let [pod] = &lab.engine.summary()[..] else { panic!("one pod") };
+    let [finding] = &pod.findings[..] else { panic!("{:?}", pod.findings) };
+    assert!(finding.explanation.contains("10.0.0.9:80 is gone without closing its connections"));
+    assert!(finding.explanation.contains("hung for up to 4.0 s"), "{}", finding.explanation);
+    assert!(finding.explanation.contains("after 0.6 s, 1.4 s, 3.0 s"), "{}", finding.explanation);
+}
