@@ -1,11 +1,17 @@
 //! Named causes. One file per finding: what it counts, by which thresholds it is recognised, what it shows and
 //! says. The rest is common: [`Watch`] opens and closes the findings of a pod, over a sliding minute or a whole run.
 
+mod client_throttle;
 mod dns_search;
 mod dns_timeout;
+mod etcd_authenticate;
+mod expensive_request;
 mod kind;
+mod large_response;
 mod metadata_credentials;
 mod metadata_token_timeout;
+mod method;
+mod pace;
 mod threshold;
 mod value;
 mod watch;
@@ -25,9 +31,13 @@ use crate::pod::Pod;
 /// Every kind of finding, by identifier. A new one is its file, its `mod` above and its line here: a macro that
 /// made one line of the two would hide the file from rustfmt. A `mod` without its line is an unused one, which the
 /// compiler tells.
-pub static KINDS: [Kind; 4] = [
+pub static KINDS: [Kind; 8] = [
+    Kind::of::<client_throttle::ClientThrottle>(),
     Kind::of::<dns_search::DnsSearch>(),
     Kind::of::<dns_timeout::DnsTimeout>(),
+    Kind::of::<etcd_authenticate::EtcdAuthenticate>(),
+    Kind::of::<expensive_request::ExpensiveRequest>(),
+    Kind::of::<large_response::LargeResponse>(),
     Kind::of::<metadata_credentials::MetadataCredentials>(),
     Kind::of::<metadata_token_timeout::MetadataTokenTimeout>(),
 ];
