@@ -169,6 +169,8 @@ fn each_call_says_what_it_was() {
         seen.calls.iter().any(|call| matches!(&call.what, What::Dns(lookup) if lookup.name == "a.example"))
     );
     assert!(!lines.contains("s3cr3t"));
+    let search = seen.calls.iter().find(|call| call.kind == CallKind::Upstream).unwrap();
+    assert_eq!((search.messages.response_first, search.messages.response_bytes), (START + 91 * MS, 40));
 }
 
 #[test]

@@ -293,6 +293,7 @@ fn call(record: &FlowRecord, kind: CallKind, what: What) -> Call {
         peer: transport.peer,
         thread: Thread { thread: record.thread, process: record.process },
         what,
+        messages: Messages::of(record),
         answered: false,
     }
 }

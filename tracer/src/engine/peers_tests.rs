@@ -5,7 +5,7 @@ use tracer_ebpf::record::{protocol, role};
 
 use super::*;
 use crate::{
-    flow::address_bytes,
+    flow::{Messages, address_bytes},
     proto::{http::Http, stream},
     request::{CallKind, Thread, pod::Key},
 };
@@ -67,6 +67,7 @@ impl Case {
             thread: Thread::default(),
             what: What::Http(Http::Head(stream::Protocol::Http2 { grpc: true }, head)),
             answered: false,
+            messages: Messages::default(),
         };
         self.tracker.call(Key { first: start, flow: FLOW, number }, call.clone(), true, start, 0);
         call

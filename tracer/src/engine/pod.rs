@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Observer, peers::Peers};
 use crate::{
     finding::{Event, Ledger, Policy, Watch},
+    flow::Messages,
     pod::Pod,
     proto::lookup::{Lookups, Report, Sighting},
     request::{
@@ -94,6 +95,7 @@ impl PodState {
             peer: report.peer,
             thread: report.thread,
             what: What::Dns(report.lookup),
+            messages: Messages::default(),
             answered: report.answered,
         };
         self.tracker.call(key, call, report.open, now, report.updates);

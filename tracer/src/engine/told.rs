@@ -107,6 +107,7 @@ impl<R: Resolve> Engine<R> {
             peer: on.transport.peer,
             thread: Thread::default(),
             what: What::Tls { server_name: handshake.server_name.clone() },
+            messages: Messages::default(),
             answered: complete,
         };
         pod.tracker.call(key, call, false, ended, 0);
@@ -148,6 +149,7 @@ impl Told {
             peer: on.transport.peer,
             thread: Thread::default(),
             what: self.http.map_or(What::Opaque, What::Http),
+            messages: self.messages,
             answered,
         }
     }

@@ -60,6 +60,7 @@ pub(super) fn call(kind: CallKind, offset: u64, duration: u64, peer: &str, what:
         peer: address(peer),
         thread: Thread { thread: 4, process: 3 },
         what,
+        messages: Messages::default(),
         answered: true,
     }
 }

@@ -13,7 +13,11 @@ use super::{
 use crate::{
     flow::{Messages, Transport},
     pod::Pod,
-    proto::lookup::Lookup,
+    proto::{
+        http::Http,
+        lookup::Lookup,
+        stream::{Head, Protocol},
+    },
     request::{Attribution, Call, CallKind, Marks, Request, Stages, Thread, What},
 };
 
@@ -75,8 +79,41 @@ pub(super) fn call(kind: CallKind, what: What, peer: SocketAddr, from: u64, to: 
         peer,
         thread: Thread::default(),
         what,
+        messages: Messages::default(),
         answered: true,
     }
+}
+
+/// A GET or the like, answered with 200.
+pub(super) fn http(method: &'static str, path: &str) -> Http {
+    let head = Head { method: Some(method), path: Some(path.into()), status: Some(200), ..Head::default() };
+    Http::Head(Protocol::Http1, head)
+}
+
+/// A call of the server 10.0.0.6:443, whose answer of 200 bytes came at once, at `to` ms.
+pub(super) fn upstream(http: Http, from: u64, to: u64) -> Call {
+    let mut call = call(CallKind::Upstream, What::Http(http), address(6, 443), from, to);
+    call.messages = Messages {
+        request_first: call.start,
+        request_last: call.start,
+        response_first: call.end,
+        response_last: call.end,
+        request_bytes: 100,
+        response_bytes: 200,
+    };
+    call
+}
+
+/// A gRPC call of the server 10.0.0.6:443.
+pub(super) fn grpc(path: &str, from: u64, to: u64) -> Call {
+    let head = Head {
+        method: Some("POST"),
+        path: Some(path.into()),
+        status: Some(200),
+        grpc_status: Some(0),
+        timeout: None,
+    };
+    upstream(Http::Head(Protocol::Http2 { grpc: true }, head), from, to)
 }
 
 /// A lookup that was answered, by the server 10.0.0.53.

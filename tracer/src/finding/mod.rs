@@ -1,13 +1,19 @@
 //! Named causes. One file per finding: what it counts, by which thresholds it is recognised, what it shows and
 //! says. The rest is common: [`Watch`] opens and closes the findings of a pod, over a sliding minute or a whole run.
 
+mod client_throttle;
 mod dead_peer;
 mod dns_search;
 mod dns_timeout;
 mod endpoint_pinned;
+mod etcd_authenticate;
+mod expensive_request;
 mod kind;
+mod large_response;
 mod metadata_credentials;
 mod metadata_token_timeout;
+mod method;
+mod pace;
 mod threshold;
 mod value;
 mod watch;
@@ -28,11 +34,15 @@ pub use crate::request::Place;
 /// Every kind of finding, by identifier. A new one is its file, its `mod` above and its line here: a macro that
 /// made one line of the two would hide the file from rustfmt. A `mod` without its line is an unused one, which the
 /// compiler tells.
-pub static KINDS: [Kind; 6] = [
+pub static KINDS: [Kind; 10] = [
+    Kind::of::<client_throttle::ClientThrottle>(),
     Kind::of::<dead_peer::DeadPeer>(),
     Kind::of::<dns_search::DnsSearch>(),
     Kind::of::<dns_timeout::DnsTimeout>(),
     Kind::of::<endpoint_pinned::EndpointPinned>(),
+    Kind::of::<etcd_authenticate::EtcdAuthenticate>(),
+    Kind::of::<expensive_request::ExpensiveRequest>(),
+    Kind::of::<large_response::LargeResponse>(),
     Kind::of::<metadata_credentials::MetadataCredentials>(),
     Kind::of::<metadata_token_timeout::MetadataTokenTimeout>(),
 ];

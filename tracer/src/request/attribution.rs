@@ -140,7 +140,10 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use super::*;
-    use crate::request::{CallKind, What};
+    use crate::{
+        flow::Messages,
+        request::{CallKind, What},
+    };
 
     const A: Thread = Thread { thread: 11, process: 10 };
     const B: Thread = Thread { thread: 12, process: 10 };
@@ -157,6 +160,7 @@ mod tests {
             peer: address,
             thread,
             what: What::Opaque,
+            messages: Messages::default(),
             answered: true,
         }
     }

@@ -19,6 +19,7 @@ fn call(kind: CallKind, start: u64, end: u64, requests: u32) -> AttributedCall {
         peer: address,
         thread: Thread::default(),
         what: What::Opaque,
+        messages: Messages::default(),
         answered: true,
     };
     AttributedCall { call: Arc::new(call), attribution: Attribution::Thread, requests }

@@ -145,6 +145,8 @@ pub struct Call {
     pub thread: Thread,
     /// What it was.
     pub what: What,
+    /// The four times and the bytes of an exchange; all 0 for lookups, connects and handshakes.
+    pub messages: Messages,
     /// Whether it got its answer.
     pub answered: bool,
 }

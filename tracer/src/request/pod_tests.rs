@@ -55,6 +55,7 @@ fn call(flow: u64, thread: Thread, start: u64, end: u64) -> (Key, Call) {
         peer: address(),
         thread,
         what: What::Opaque,
+        messages: Messages::default(),
         answered: true,
     };
     (Key { first: start * MS, flow, number: 1 }, call)

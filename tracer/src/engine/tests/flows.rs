@@ -128,3 +128,17 @@ fn an_answered_metadata_call_leaves_no_body_behind() {
     lab.flow(&FlowRecord { updates: 1, ..record });
     assert!(!lab.engine.metadata.holds_bodies());
 }
+
+#[test]
+fn a_call_has_the_times_and_bytes_of_its_exchange() {
+    let mut lab = Lab::new();
+    let mut record = lab.exchange(role::CLIENT, 10, 30, "GET /big", "HTTP/1.1 200");
+    record.response_last = 80 * MS;
+    record.response_bytes = 1_000_000;
+    record.emitted = 80 * MS;
+    lab.flow(&record);
+    lab.finish(1000);
+    let call = &lab.seen.calls[0].0;
+    assert_eq!((call.messages.response_first, call.end), (30 * MS, 80 * MS));
+    assert_eq!(call.messages.response_bytes, 1_000_000);
+}

@@ -1,0 +1,252 @@
+//! `expensive-request`: some calls of a server take much longer than all others: it is not slow, it is asked for
+//! something expensive, such as a range over every key.
+//!
+//! etcd warns in its log of what takes more than 100 ms ("apply request took too long").
+
+use std::{cmp::Reverse, collections::VecDeque};
+
+use super::{
+    Names, Number, Seconds, Severity, Share,
+    kind::{Destination, Proves, Rule, Verdict},
+    method::{PerName, answered_in, is_stream, name, upstream_http},
+    threshold::thresholds,
+    value::{evidence, ratio},
+    window::{Merge, PerDestination, Window},
+};
+use crate::request::{Attribution, Call};
+
+/// Slow calls that are remembered, to see whether others were answered at the same time.
+const RECENT_LIMIT: usize = 32;
+/// Calls that are answered together differ by a part of the shorter one: a tenth.
+const TOGETHER: u64 = 10;
+/// Share of the slow calls that were answered together with one of another name, from which on the server stalls.
+const STALL_SHARE: f64 = 0.5;
+
+thresholds! {
+    /// When some calls are expensive.
+    pub(super) struct Thresholds {
+        /// Slow calls of one name that must have been seen, and quick ones of any name.
+        bar calls: u64 = 3, 1..=1_000_000;
+        /// How many times as long as the quick calls the slow ones take, on average.
+        bar times_the_others: f64 = 5.0, 1.1..=10_000;
+        /// Their time as a share of the time of all calls to that destination.
+        bar share_of_time: f64 = 0.1, 0.001..=1;
+        /// From when on a call is slow: from its last byte to the first of the response.
+        fact slow_seconds: f64 = 0.3, 0.001..=60;
+        /// What takes longer than this is a long poll: the server waits for something to happen.
+        fact long_poll_seconds: f64 = 15.0, 0.1..=3600;
+    }
+}
+
+evidence! {
+    /// Expensive calls of one server.
+    pub(super) struct Evidence {
+        /// What was called: the gRPC method, or the HTTP method and the path with `N` or `*` for identifiers; the
+        /// one that took most time first.
+        methods: Names,
+        /// Slow calls of these.
+        calls_slow: u64,
+        /// From the last byte of a slow call to the first of its response, on average.
+        seconds_per_slow_call: Seconds,
+        /// The longest such time.
+        longest_seconds: Seconds,
+        /// Quick calls to that destination, of any name.
+        calls_quick: u64,
+        /// From the last byte of a quick call to the first of its response, on average.
+        seconds_per_quick_call: Seconds,
+        /// How many times as long the slow ones take.
+        times_the_others: Number,
+        /// The time of the slow calls as a share of the time of all calls to that destination, streams and long
+        /// polls aside.
+        share_of_time: Share,
+    }
+}
+
+/// Calls, per destination.
+#[derive(Debug, Default)]
+pub(super) struct Tally(PerDestination<Server>);
+
+impl Merge for Tally {
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
+    }
+}
+
+/// Some calls with the time until they were answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    count: u64,
+    nanoseconds: u64,
+    longest: u64,
+    first: Option<u64>,
+}
+
+impl Calls {
+    fn one(start: u64, nanoseconds: u64) -> Self {
+        Self { count: 1, nanoseconds, longest: nanoseconds, first: Some(start) }
+    }
+
+    fn mean(&self) -> f64 {
+        ratio(self.nanoseconds, self.count) / 1e9
+    }
+}
+
+impl Merge for Calls {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.nanoseconds += other.nanoseconds;
+        self.longest = self.longest.max(other.longest);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+    }
+}
+
+/// Calls to one server.
+#[derive(Debug, Default)]
+struct Server {
+    quick: Calls,
+    slow: PerName<Calls>,
+    /// Slow calls that were answered together with one of another name: the server stalled, and all waited.
+    stalled: u64,
+    recent: VecDeque<Slow>,
+}
+
+/// A slow call.
+#[derive(Clone, Debug)]
+struct Slow {
+    name: String,
+    answered: u64,
+    nanoseconds: u64,
+}
+
+impl Slow {
+    /// Whether both were answered at about the same time, and are not calls of the same thing.
+    fn stalled_with(&self, other: &Self) -> bool {
+        let apart = self.answered.abs_diff(other.answered);
+        self.name != other.name && apart < self.nanoseconds.min(other.nanoseconds) / TOGETHER
+    }
+}
+
+impl Server {
+    fn slow(&mut self, call: &Call, name: String, nanoseconds: u64) {
+        self.slow.at(name.clone()).merge(&Calls::one(call.start, nanoseconds));
+        let slow = Slow { name, answered: call.messages.response_first, nanoseconds };
+        self.remember(slow);
+    }
+
+    fn remember(&mut self, slow: Slow) {
+        let together = self.recent.iter().filter(|other| other.stalled_with(&slow)).count();
+        // The first of several is one of them.
+        self.stalled += if together == 1 { 2 } else { u64::from(together > 0) };
+        self.recent.push_back(slow);
+        if self.recent.len() > RECENT_LIMIT {
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl Merge for Server {
+    fn merge(&mut self, other: &Self) {
+        self.quick.merge(&other.quick);
+        self.slow.merge(&other.slow);
+        self.stalled += other.stalled;
+    }
+}
+
+/// The rule.
+pub(super) struct ExpensiveRequest;
+
+impl Rule for ExpensiveRequest {
+    const ID: &'static str = "expensive-request";
+    type Thresholds = Thresholds;
+    type Evidence = Evidence;
+    type Tally = Tally;
+
+    fn call(window: &mut Window<Tally>, call: &Call, _: Attribution, thresholds: &Thresholds) -> Proves {
+        let Some(http) = upstream_http(call).filter(|_| !is_stream(call)) else { return Proves::Nothing };
+        let Some(nanoseconds) = answered_in(call) else { return Proves::Nothing };
+        let seconds = Seconds::of(nanoseconds).0;
+        if seconds > thresholds.long_poll_seconds {
+            return Proves::Nothing;
+        }
+        let Some(server) = window.at(call.start).0.at(call.peer) else { return Proves::Nothing };
+        if seconds < thresholds.slow_seconds {
+            server.quick.merge(&Calls::one(call.start, nanoseconds));
+            return Proves::Nothing;
+        }
+        server.slow(call, name(http), nanoseconds);
+        Proves::Destination(call.peer.into())
+    }
+
+    fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
+        tally.0.iter().filter_map(|(peer, server)| server.judge(peer.into(), thresholds)).collect()
+    }
+}
+
+impl Server {
+    fn judge(&self, destination: Destination, thresholds: &Thresholds) -> Option<Verdict<Evidence>> {
+        let mut found: Vec<_> = self.slow.iter().filter(|(_, slow)| slow.count >= thresholds.calls).collect();
+        found.sort_by_key(|(_, slow)| Reverse(slow.nanoseconds));
+        let (mut slow, mut methods) = (Calls::default(), Names::default());
+        for (name, calls) in found {
+            methods.add(name);
+            slow.merge(calls);
+        }
+        let mut all = self.quick;
+        self.slow.iter().for_each(|(_, calls)| all.merge(calls));
+        let share = ratio(slow.nanoseconds, all.nanoseconds);
+        let seen = slow.count > 0 && self.quick.count >= thresholds.calls;
+        let is_found = seen
+            && slow.mean() >= self.quick.mean() * thresholds.times_the_others
+            && share >= thresholds.share_of_time
+            && ratio(self.stalled, all.count - self.quick.count) < STALL_SHARE;
+        is_found.then(|| self.verdict(destination, slow, methods, share))
+    }
+
+    fn verdict(
+        &self,
+        destination: Destination,
+        slow: Calls,
+        methods: Names,
+        share: f64,
+    ) -> Verdict<Evidence> {
+        let (mean, quick) = (slow.mean(), self.quick.mean());
+        let times = if quick > 0.0 { mean / quick } else { 0.0 };
+        let longest = Seconds::of(slow.longest);
+        Verdict {
+            severity: Severity::Warning,
+            explanation: format!(
+                "{} calls of {} took {:.2} ms on average and {:.2} ms at most until {destination} answered; its {} \
+                 quick calls take {:.2} ms. So the server is not slow: these ask for something expensive. They are \
+                 {:.0} % of the time of all calls there.",
+                slow.count,
+                methods.joined(),
+                mean * 1e3,
+                longest.0 * 1e3,
+                self.quick.count,
+                quick * 1e3,
+                share * 100.0,
+            ),
+            destination: Some(destination),
+            since: slow.first.unwrap_or_default(),
+            remedy: "Find out what these calls ask for, in the caller's code or the server's slow log (etcd: \"apply \
+                     request took too long\" names the range), and ask for less: a narrower range, a limit, no \
+                     sorting by the server, an index; read it once and keep it, or watch it. Keep it off the path of \
+                     requests."
+                .to_owned(),
+            evidence: Evidence {
+                methods,
+                calls_slow: slow.count,
+                seconds_per_slow_call: Seconds(mean),
+                longest_seconds: longest,
+                calls_quick: self.quick.count,
+                seconds_per_quick_call: Seconds(quick),
+                times_the_others: Number(times),
+                share_of_time: Share(share),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "expensive_request_tests.rs"]
+mod tests;
