@@ -57,14 +57,13 @@ pub(crate) fn prefix(ctx: &SkBuffContext, state: &mut FlowState, plan: &Plan, fr
     let first = if plan.response {
         let to = record.response_prefix.as_mut_ptr();
         record.response_prefix_length = load::<RESPONSE_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
-        let [a, b, c, d, e, f, g, h, i, ..] = record.response_prefix;
-        [a, b, c, d, e, f, g, h, i]
+        record.response_prefix.first_chunk()
     } else {
         let to = record.request_prefix.as_mut_ptr();
         record.request_prefix_length = load::<REQUEST_PREFIX>(ctx, fresh.offset, to, fresh.length) as u8;
-        let [a, b, c, d, e, f, g, h, i, ..] = record.request_prefix;
-        [a, b, c, d, e, f, g, h, i]
+        record.request_prefix.first_chunk()
     };
+    let first = first.copied().unwrap_or_default();
     state.understand(plan, first);
 }
 
