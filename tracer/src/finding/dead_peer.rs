@@ -117,7 +117,7 @@ fn is_gone(outage: &Outage, thresholds: &Thresholds) -> bool {
         && outage.retransmissions.len() as u64 >= thresholds.retransmissions;
     let fails = outage.was_there
         && outage.connects >= thresholds.connects
-        && seconds(outage.length()) >= thresholds.outage_seconds;
+        && seconds(outage.connecting) >= thresholds.outage_seconds;
     hangs || fails
 }
 
@@ -193,8 +193,8 @@ fn explanation(outage: &Outage, how: How, after: &Names) -> String {
     let failed = match outage.connects {
         0 => String::new(),
         connects => format!(
-            " In {:.1} s {connects} connects failed, {} of them refused; the longest took {:.1} s.",
-            seconds(outage.length()),
+            " In {:.1} s {connects} connect(s) failed, {} of them refused; the longest took {:.1} s.",
+            seconds(outage.connecting),
             outage.refused,
             seconds(outage.longest_connect)
         ),

@@ -25,6 +25,7 @@ fn outage() -> Outage {
         retransmissions: Vec::new(),
         connects: 0,
         refused: 0,
+        connecting: 0,
         longest_connect: 0,
         deadline: 0,
     }
@@ -45,7 +46,8 @@ fn hanging(tenths: u64) -> Outage {
 /// Connects fail, one a second.
 fn failing(connects: u64, refused: u64) -> Outage {
     let longest_connect = if refused == connects { SECOND / 1000 } else { SECOND };
-    Outage { until: SECOND + connects * SECOND, connects, refused, longest_connect, ..outage() }
+    let connecting = connects * SECOND;
+    Outage { until: SECOND + connecting, connects, refused, connecting, longest_connect, ..outage() }
 }
 
 fn found(outages: &[Outage]) -> Option<Verdict<Evidence>> {
@@ -107,6 +109,20 @@ fn a_server_that_said_goaway_is_found_by_connects_that_hang() {
     assert_eq!((found.severity, found.evidence.how.as_str()), (Severity::Critical, "goaway"));
     assert_eq!(found.evidence.longest_hang_seconds, Seconds(6.0));
     assert_eq!((found.evidence.connects_failed, found.evidence.connects_refused), (12, 1));
+}
+
+/// Keepalive ends the call, and the client tries the server once more before it takes another.
+#[test]
+fn a_connect_after_the_call_does_not_make_it_longer() {
+    let again = Outage {
+        until: 6 * SECOND,
+        connects: 1,
+        connecting: SECOND,
+        longest_connect: SECOND,
+        deadline: 6 * SECOND,
+        ..hanging(40)
+    };
+    assert_eq!(found(&[again]).unwrap().evidence.longest_hang_seconds, Seconds(4.0));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Outage {
     pub connects: u64,
     /// Of them, those that were refused.
     pub refused: u64,
+    /// From the begin of the first of them to the end of the last, nanoseconds.
+    pub connecting: u64,
     /// The longest of them, nanoseconds.
     pub longest_connect: u64,
     /// How long callers of this server say that they wait, nanoseconds; 0 when none said so.
@@ -52,7 +54,7 @@ impl Outage {
     #[must_use]
     pub fn longest_wait(&self) -> u64 {
         let hangs = self.connects > self.refused && self.deadline > 0;
-        let queued = if hangs { self.length().min(self.deadline) } else { 0 };
+        let queued = if hangs { self.connecting.min(self.deadline) } else { 0 };
         self.longest_call.max(self.longest_connect).max(queued)
     }
 }

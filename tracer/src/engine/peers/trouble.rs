@@ -232,6 +232,7 @@ impl Trouble {
             }),
             connects: self.attempts.len() as u64,
             refused: self.attempts.values().filter(|refused| **refused).count() as u64,
+            connecting: self.connects.map_or(0, |(since, until)| until.saturating_sub(since)),
             longest_connect: self.longest_connect,
             deadline: said.max().unwrap_or(deadline),
         }

@@ -233,6 +233,8 @@ impl Group<'_> {
 
     /// Endpoints that were tried so often and never answered.
     pub(super) fn mute(&self, tries: u64) -> Vec<(SocketAddr, u64)> {
-        self.mute.iter().filter(|(_, in_vain)| *in_vain >= tries).copied().collect()
+        let mut mute: Vec<_> = self.mute.iter().filter(|(_, in_vain)| *in_vain >= tries).copied().collect();
+        mute.sort_unstable();
+        mute
     }
 }
