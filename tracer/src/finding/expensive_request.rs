@@ -3,7 +3,7 @@
 //!
 //! etcd warns in its log of what takes more than 100 ms ("apply request took too long").
 
-use std::{cmp::Reverse, collections::VecDeque};
+use std::cmp::Reverse;
 
 use super::{
     Names, Number, Seconds, Severity, Share,
@@ -15,13 +15,6 @@ use super::{
 };
 use crate::request::{Attribution, Call};
 
-/// Slow calls that are remembered, to see whether others were answered at the same time.
-const RECENT_LIMIT: usize = 32;
-/// Calls that are answered together differ by a part of the shorter one: a tenth.
-const TOGETHER: u64 = 10;
-/// Share of the slow calls that were answered together with one of another name, from which on the server stalls.
-const STALL_SHARE: f64 = 0.5;
-
 thresholds! {
     /// When some calls are expensive.
     pub(super) struct Thresholds {
@@ -31,6 +24,8 @@ thresholds! {
         bar times_the_others: f64 = 5.0, 1.1..=10_000;
         /// Their time as a share of the time of all calls to that destination.
         bar share_of_time: f64 = 0.1, 0.001..=1;
+        /// The share of all slow calls that came after a quick one: of a server that is overloaded, none are quick.
+        bar share_among_quick: f64 = 0.5, 0.01..=1;
         /// From when on a call is slow: from its last byte to the first of the response.
         fact slow_seconds: f64 = 0.3, 0.001..=60;
         /// What takes longer than this is a long poll: the server waits for something to happen.
@@ -59,6 +54,8 @@ evidence! {
         /// The time of the slow calls as a share of the time of all calls to that destination, streams and long
         /// polls aside.
         share_of_time: Share,
+        /// Of all slow calls, the share that came after a quick one.
+        share_among_quick: Share,
     }
 }
 
@@ -105,50 +102,17 @@ impl Merge for Calls {
 struct Server {
     quick: Calls,
     slow: PerName<Calls>,
-    /// Slow calls that were answered together with one of another name: the server stalled, and all waited.
-    stalled: u64,
-    recent: VecDeque<Slow>,
-}
-
-/// A slow call.
-#[derive(Clone, Debug)]
-struct Slow {
-    name: String,
-    answered: u64,
-    nanoseconds: u64,
-}
-
-impl Slow {
-    /// Whether both were answered at about the same time, and are not calls of the same thing.
-    fn stalled_with(&self, other: &Self) -> bool {
-        let apart = self.answered.abs_diff(other.answered);
-        self.name != other.name && apart < self.nanoseconds.min(other.nanoseconds) / TOGETHER
-    }
-}
-
-impl Server {
-    fn slow(&mut self, call: &Call, name: String, nanoseconds: u64) {
-        self.slow.at(name.clone()).merge(&Calls::one(call.start, nanoseconds));
-        let slow = Slow { name, answered: call.messages.response_first, nanoseconds };
-        self.remember(slow);
-    }
-
-    fn remember(&mut self, slow: Slow) {
-        let together = self.recent.iter().filter(|other| other.stalled_with(&slow)).count();
-        // The first of several is one of them.
-        self.stalled += if together == 1 { 2 } else { u64::from(together > 0) };
-        self.recent.push_back(slow);
-        if self.recent.len() > RECENT_LIMIT {
-            self.recent.pop_front();
-        }
-    }
+    /// Slow calls that came after a quick one.
+    among_quick: u64,
+    /// The newest call was quick.
+    was_quick: bool,
 }
 
 impl Merge for Server {
     fn merge(&mut self, other: &Self) {
         self.quick.merge(&other.quick);
         self.slow.merge(&other.slow);
-        self.stalled += other.stalled;
+        self.among_quick += other.among_quick;
     }
 }
 
@@ -171,9 +135,11 @@ impl Rule for ExpensiveRequest {
         let Some(server) = window.at(call.start).0.at(call.peer) else { return Proves::Nothing };
         if seconds < thresholds.slow_seconds {
             server.quick.merge(&Calls::one(call.start, nanoseconds));
+            server.was_quick = true;
             return Proves::Nothing;
         }
-        server.slow(call, name(http), nanoseconds);
+        server.slow.at(name(http)).merge(&Calls::one(call.start, nanoseconds));
+        server.among_quick += u64::from(std::mem::take(&mut server.was_quick));
         Proves::Destination(call.peer.into())
     }
 
@@ -194,12 +160,13 @@ impl Server {
         let mut all = self.quick;
         self.slow.iter().for_each(|(_, calls)| all.merge(calls));
         let share = ratio(slow.nanoseconds, all.nanoseconds);
+        let among = ratio(self.among_quick, all.count - self.quick.count);
         let seen = slow.count > 0 && self.quick.count >= thresholds.calls;
         let is_found = seen
             && slow.mean() >= self.quick.mean() * thresholds.times_the_others
             && share >= thresholds.share_of_time
-            && ratio(self.stalled, all.count - self.quick.count) < STALL_SHARE;
-        is_found.then(|| self.verdict(destination, slow, methods, share))
+            && among >= thresholds.share_among_quick;
+        is_found.then(|| self.verdict(destination, slow, methods, [share, among]))
     }
 
     fn verdict(
@@ -207,7 +174,7 @@ impl Server {
         destination: Destination,
         slow: Calls,
         methods: Names,
-        share: f64,
+        [share, among]: [f64; 2],
     ) -> Verdict<Evidence> {
         let (mean, quick) = (slow.mean(), self.quick.mean());
         let times = if quick > 0.0 { mean / quick } else { 0.0 };
@@ -242,6 +209,7 @@ impl Server {
                 seconds_per_quick_call: Seconds(quick),
                 times_the_others: Number(times),
                 share_of_time: Share(share),
+                share_among_quick: Share(among),
             },
         }
     }
