@@ -95,7 +95,7 @@ fn at_once(logged: &[CallLine]) -> usize {
 
 /// Method, path, status and duration of each call.
 fn against_the_log(name: &str, requests: &[&TracedRequest], logged: &[CallLine]) -> Result<()> {
-    let mut differences = Differences::default();
+    let (mut differences, mut near) = (Differences::default(), 0);
     for call in logged {
         let path = call.kind.path(call.n);
         let request = requests.iter().find(|request| request.path.as_deref() == Some(&path));
@@ -105,8 +105,13 @@ fn against_the_log(name: &str, requests: &[&TracedRequest], logged: &[CallLine])
         // A service that answers each message as it comes does not wait for the last.
         let early = call.kind == Kind::Both && request.marks == ["early-response"];
         ensure!(request.marks.is_empty() || early, "{name}: {request:?}");
-        differences.add(format!("{call:?}"), request.total_ns, call.end - call.start, MILLISECOND);
+        let took = call.end - call.start;
+        near += usize::from(request.total_ns.abs_diff(took) <= MILLISECOND);
+        differences.add(format!("{call:?}"), request.total_ns, took, MILLISECOND.max(took / 100));
     }
+    // A client that waits for a core dates its calls late: on a busy machine some by milliseconds.
+    say(&format!("{name}: {near} of {} calls within 1 ms of the client's log", logged.len()));
+    ensure!(near * 100 >= logged.len() * 95, "{name}: {near} of {} calls within 1 ms", logged.len());
     differences.check(&format!("{name} and the client's log"))
 }
 
