@@ -89,8 +89,8 @@ impl Common {
             Row { lab: story.name.to_owned(), twin: part.twin.name().to_owned(), expected, ..Row::default() };
         match self.play(story, part, full) {
             Ok((seen, checks)) => Row {
-                found_live: Some(found(&seen.live)),
-                found_offline: Some(found(&seen.offline)),
+                found_live: Some(seen.found_live()),
+                found_offline: Some(seen.found_offline()),
                 wrong: checks.wrong(),
                 ..row
             },
@@ -154,7 +154,7 @@ fn tables(seen: &Seen, out: &Path) {
         out.join("tcpdump.pcap").display(),
         seen.offline_table.trim_end()
     );
-    let masked = found(&seen.capture).join(", ");
+    let masked = found(seen.capture.pods.iter()).join(", ");
     println!("$ tracer analyze {}", out.join("capture.pcapng").display());
     println!("findings: {}\n", if masked.is_empty() { "none" } else { &masked });
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Stage, Story};
 use crate::process::run;
 use crate::tracer::Tracing;
-use crate::tracer::report::Summary;
+use crate::tracer::report::{PodSummary, Summary};
 use crate::wire::Tcpdump;
 
 /// What was answered last settles two seconds later, and the tracer drains on its timer.
@@ -19,6 +19,8 @@ const SETTLED: Duration = Duration::from_millis(3500);
 
 /// One run of a lab, as it was seen by everybody who watched.
 pub struct Seen {
+    /// UID of the pod that the story is about.
+    pub subject: String,
     /// `tracer live --output json` of all pods.
     pub live: Summary,
     /// `tracer live` of the subject's pod, as people read it.
@@ -64,6 +66,7 @@ pub(super) fn watch(story: &Story, stage: &Stage, tracer: &Path, out: &Path) -> 
     let lines = analyze(&tcpdump, &["--output", "lines"])?;
     write(out, "lines.jsonl", &lines)?;
     Ok(Seen {
+        subject: subject.uid().to_owned(),
         live: Summary::parse(&live)?,
         live_table,
         offline: Summary::parse(&offline)?,
@@ -74,10 +77,22 @@ pub(super) fn watch(story: &Story, stage: &Stage, tracer: &Path, out: &Path) -> 
     })
 }
 
-/// The identifiers of all findings of all pods, each once.
-pub(super) fn found(summary: &Summary) -> Vec<String> {
-    let mut ids: Vec<_> =
-        summary.pods.iter().flat_map(|pod| &pod.findings).map(|finding| finding.id.clone()).collect();
+impl Seen {
+    /// What `tracer live` found of the pod that the story is about, as the capture is of that pod only. Its callers may
+    /// have findings of their own: that it is slow.
+    pub(super) fn found_live(&self) -> Vec<String> {
+        found(self.live.pods.iter().filter(|pod| pod.pod.contains(&self.subject)))
+    }
+
+    /// What `tracer analyze` found in tcpdump's file.
+    pub(super) fn found_offline(&self) -> Vec<String> {
+        found(self.offline.pods.iter())
+    }
+}
+
+/// The identifiers of all findings of these pods, each once.
+pub(super) fn found<'a>(pods: impl Iterator<Item = &'a PodSummary>) -> Vec<String> {
+    let mut ids: Vec<_> = pods.flat_map(|pod| &pod.findings).map(|finding| finding.id.clone()).collect();
     ids.sort();
     ids.dedup();
     ids

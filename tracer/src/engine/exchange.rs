@@ -108,6 +108,10 @@ impl<R: Resolve> Engine<R> {
         let answered = record.response_first != 0;
         // Who closes or resets waits for nothing any more. A response may still come to a half-closed flow.
         let given_up = !answered && record.flags & (GIVEN_UP | client_fin(record)) != 0;
+        // Who has given up sends its FIN again and again, and waits no longer for that.
+        if given_up && record.updates > 0 && pod.tracker.is_over(&key) {
+            return;
+        }
         // The close of a flow repeats its last exchange: that has settled long ago as a rule, or has ended.
         if closing && record.updates > 0 && (given_up || !pod.tracker.is_pending(&key)) {
             return;

@@ -100,6 +100,8 @@ pub struct Oddities {
     pub malformed_dns: u64,
     /// DNS answers that no query waited for.
     pub unmatched_dns: u64,
+    /// Requests and calls that lasted implausibly long.
+    pub implausible: u64,
     /// Exchanges of which the end is among bytes that were not seen.
     pub cut: u64,
     /// Records with bytes of flows that are not read (any more).
@@ -113,7 +115,7 @@ pub struct Oddities {
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 10] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -121,6 +123,7 @@ impl Oddities {
             ("unsolicited", self.unsolicited),
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
+            ("implausible", self.implausible),
             ("cut", self.cut),
             ("unread", self.unread),
             ("readers_shed", self.readers_shed),
@@ -227,6 +230,7 @@ impl<R: Resolve> Engine<R> {
             all.late += pod.tracker.late;
             all.abandoned += pod.tracker.abandoned;
             all.unanswered += pod.tracker.unanswered;
+            all.implausible += pod.tracker.implausible;
             all.unmatched_dns += pod.lookups.unmatched;
         }
         all

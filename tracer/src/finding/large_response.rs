@@ -75,7 +75,7 @@ struct Server {
 impl Merge for Server {
     fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.nanoseconds += other.nanoseconds;
         self.large.merge(&other.large);
     }
@@ -95,7 +95,7 @@ struct Large {
 impl Merge for Large {
     fn merge(&mut self, other: &Self) {
         self.responses += other.responses;
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         self.largest = self.largest.max(other.largest);
         self.nanoseconds += other.nanoseconds;
         self.transfer += other.transfer;
@@ -119,7 +119,7 @@ impl Rule for LargeResponse {
         let nanoseconds = call.end.saturating_sub(call.start);
         let messages = &call.messages;
         server.calls += 1;
-        server.bytes += messages.response_bytes;
+        server.bytes = server.bytes.saturating_add(messages.response_bytes);
         server.nanoseconds += nanoseconds;
         if messages.response_bytes < thresholds.large_bytes || http.status() == Some(PARTIAL_CONTENT) {
             return Proves::Nothing;

@@ -67,6 +67,10 @@ pub struct Pending {
     pub rest: Rest,
 }
 
+/// Nanoseconds, 13 days. What lasts longer is a stream, of which the time says nothing, or has a wrong time; and sums of
+/// less do not overflow.
+const LONGEST: u64 = 1 << 50;
+
 /// What a tracker gives back when time moves on.
 #[derive(Clone, Copy, Debug)]
 pub enum Settled<'a> {
@@ -96,12 +100,19 @@ pub struct PodTracker {
     pub abandoned: u64,
     /// Requests that settled without an answer.
     pub unanswered: u64,
+    /// Requests and calls that lasted longer than [`LONGEST`], which are left out.
+    pub implausible: u64,
 }
 
 impl PodTracker {
     /// Takes what a record says about a request. `updates` is the record's: an exchange that was emitted
     /// before and is not here has settled.
     pub fn request(&mut self, key: Key, pending: Pending, updates: u32) {
+        let messages = &pending.messages;
+        if messages.response_last.saturating_sub(messages.request_first) > LONGEST {
+            self.implausible += 1;
+            return self.cut(&key);
+        }
         let waiting = updates > 0 && self.in_flight.remove(&key).is_some();
         let open = updates > 0 && !waiting && self.answered.is_open(&key);
         if updates > 0 && !waiting && !open {
@@ -126,6 +137,10 @@ impl PodTracker {
 
     /// Takes what a record says about a call. `open` means that it has not ended.
     pub fn call(&mut self, key: Key, call: Call, open: bool, emitted: u64, updates: u32) {
+        if call.end.saturating_sub(call.start) > LONGEST {
+            self.implausible += 1;
+            return self.cut(&key);
+        }
         let known = self.calls.entry(key);
         if updates > 0 && matches!(known, btree_map::Entry::Vacant(_)) {
             self.late += 1;
@@ -161,6 +176,12 @@ impl PodTracker {
     pub fn waiting_calls(&self, flow: u64) -> impl Iterator<Item = &Call> {
         let waits = move |entry: &&Entry| entry.open && !entry.call.answered && entry.call.flow == flow;
         self.calls.values().filter(waits).map(|entry| &*entry.call)
+    }
+
+    /// Whether it is a call that has ended and not settled.
+    #[must_use]
+    pub fn is_over(&self, key: &Key) -> bool {
+        self.calls.get(key).is_some_and(|entry| !entry.open)
     }
 
     /// Whether the exchange is known and has not settled.

@@ -35,8 +35,12 @@ fn a_wait_ends_when_the_pod_closes_not_when_the_kernel_forgets_the_flow() {
     dead.emitted = 1010 * MS;
     lab.flow(&dead);
     lab.flow(&request);
-    dead.kind = kind::CLOSED;
+    // The FIN again, which the peer did not acknowledge either.
     dead.updates = 2;
+    dead.emitted = 1400 * MS;
+    lab.flow(&dead);
+    dead.kind = kind::CLOSED;
+    dead.updates = 3;
     dead.emitted = 90_000 * MS;
     lab.flow(&dead);
     lab.finish(100_000);
@@ -141,4 +145,20 @@ fn a_call_has_the_times_and_bytes_of_its_exchange() {
     let call = &lab.seen.calls[0].0;
     assert_eq!((call.messages.response_first, call.end), (30 * MS, 80 * MS));
     assert_eq!(call.messages.response_bytes, 1_000_000);
+}
+
+/// Found by the fuzzer: sums of times that no clock shows.
+#[test]
+fn what_lasts_implausibly_long_is_left_out() {
+    let mut lab = Lab::new();
+    for role in [role::SERVER, role::CLIENT] {
+        for start in [1, 2, 3] {
+            let mut record = lab.exchange(role, start, 20, "GET /", "HTTP/1.1 200 ");
+            record.response_last = u64::MAX - start;
+            lab.flow(&record);
+        }
+    }
+    lab.finish(1000);
+    assert!(lab.seen.requests.is_empty() && lab.seen.calls.is_empty());
+    assert_eq!(lab.engine.oddities().implausible, 6);
 }
