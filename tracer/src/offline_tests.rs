@@ -253,7 +253,7 @@ fn an_unknown_protocol_is_timed_by_its_turns() {
 fn lookups(seen: &Seen) -> Vec<(u64, u64, &Lookup)> {
     let ms = |time: u64| (time - START) / MS;
     let calls = seen.calls.iter().filter_map(|call| match &call.what {
-        What::Dns(lookup) => Some((ms(call.start), ms(call.end), lookup)),
+        What::Dns(lookup) => Some((ms(call.start), ms(call.end), &**lookup)),
         _ => None,
     });
     calls.collect()

@@ -94,7 +94,7 @@ impl PodState {
             local: report.local,
             peer: report.peer,
             thread: report.thread,
-            what: What::Dns(report.lookup),
+            what: What::Dns(Box::new(report.lookup)),
             messages: Messages::default(),
             answered: report.answered,
         };

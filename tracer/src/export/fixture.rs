@@ -77,7 +77,7 @@ pub(super) fn metadata(step: Step, what: &str) -> What {
 }
 
 pub(super) fn lookup() -> What {
-    What::Dns(Lookup {
+    What::Dns(Box::new(Lookup {
         name: "elastic.example.com".into(),
         queries: 8,
         over_tcp: 0,
@@ -87,7 +87,7 @@ pub(super) fn lookup() -> What {
         rcodes: vec![3, 3, 3, 3, 3, 3, 0, 0],
         answer_times: vec![1_000_000; 8],
         ..Lookup::default()
-    })
+    }))
 }
 
 pub(super) fn attributed(call: Call, attribution: Attribution, requests: u32) -> AttributedCall {

@@ -118,7 +118,7 @@ pub(super) fn grpc(path: &str, from: u64, to: u64) -> Call {
 
 /// A lookup that was answered, by the server 10.0.0.53.
 pub(super) fn lookup(lookup: Lookup, from: u64, to: u64) -> Call {
-    Call { flow: 0, number: 0, ..call(CallKind::Dns, What::Dns(lookup), address(53, 53), from, to) }
+    Call { flow: 0, number: 0, ..call(CallKind::Dns, What::Dns(Box::new(lookup)), address(53, 53), from, to) }
 }
 
 /// A request of 100 ms, of which so many went to the metadata service.

@@ -102,8 +102,8 @@ impl Thread {
 /// What a call was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A DNS lookup.
-    Dns(Lookup),
+    /// A DNS lookup. In a box: most calls are none, and many wait at once to be settled.
+    Dns(Box<Lookup>),
     /// A connection set-up; `metadata` calls can be connects too.
     Connect {
         /// Whether the handshake ended.
@@ -150,6 +150,9 @@ pub struct Call {
     /// Whether it got its answer.
     pub answered: bool,
 }
+
+/// Tens of thousands of calls wait to be settled on a busy node.
+const _: () = assert!(size_of::<Call>() <= 240);
 
 /// Where in the traffic a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
