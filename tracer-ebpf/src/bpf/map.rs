@@ -1,10 +1,12 @@
 //! The maps, and the settings that userspace writes before it loads the programs.
 
 use aya_ebpf::{
-    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
+    EbpfContext as _,
+    bindings::{__sk_buff, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     btf_maps::{HashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
-    helpers::generated::bpf_sk_storage_get,
+    helpers::generated::{bpf_sk_fullsock, bpf_sk_storage_get},
     macros::btf_map,
+    programs::SkBuffContext,
 };
 use tracer_ebpf::{counter::Counter, flow::FlowState, frames::Frames};
 
@@ -75,6 +77,20 @@ pub(crate) fn count(counter: Counter) {
 pub(crate) fn lose(reason: Counter) {
     count(Counter::Emitted);
     count(reason);
+}
+
+/// The full socket of a packet; `None` for a packet without one, and for request and time-wait sockets.
+#[inline(always)]
+pub(crate) fn socket(ctx: &SkBuffContext) -> Option<*mut bpf_sock> {
+    // SAFETY: reads a context field and asks for the full socket; both are checked for null.
+    let socket = unsafe {
+        let socket = (*ctx.as_ptr().cast::<__sk_buff>()).__bindgen_anon_2.sk;
+        if socket.is_null() {
+            return None;
+        }
+        bpf_sk_fullsock(socket)
+    };
+    if socket.is_null() { None } else { Some(socket) }
 }
 
 /// The state of a socket, if it has one.

@@ -5,10 +5,8 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{__sk_buff, BPF_TCP_LISTEN, bpf_sock},
-    helpers::generated::{
-        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_sk_fullsock, bpf_skb_cgroup_id,
-    },
+    bindings::{BPF_TCP_LISTEN, bpf_sock},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_skb_cgroup_id},
     programs::SkBuffContext,
 };
 use tracer_ebpf::{
@@ -228,17 +226,7 @@ fn state<'a>(
     transport: usize,
     segment: &Segment,
 ) -> Option<(*mut bpf_sock, &'a mut FlowState)> {
-    // SAFETY: reads a context field and asks for the full socket; both are checked for null.
-    let socket = unsafe {
-        let socket = (*ctx.as_ptr().cast::<__sk_buff>()).__bindgen_anon_2.sk;
-        if socket.is_null() {
-            return None;
-        }
-        bpf_sk_fullsock(socket)
-    };
-    if socket.is_null() {
-        return None;
-    }
+    let socket = map::socket(ctx)?;
     let known = map::flow(socket);
     let state = if let Some(state) = known {
         state

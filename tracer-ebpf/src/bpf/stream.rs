@@ -5,8 +5,8 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{__sk_buff, bpf_sock},
-    helpers::generated::{bpf_ringbuf_submit, bpf_sk_fullsock, bpf_skb_load_bytes},
+    bindings::bpf_sock,
+    helpers::generated::{bpf_ringbuf_submit, bpf_skb_load_bytes},
     programs::SkBuffContext,
 };
 use tracer_ebpf::{
@@ -44,7 +44,7 @@ pub(crate) fn walk(
 /// One walk: emits a record at most.
 #[inline(always)]
 pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
-    let Some(state) = state(ctx) else { return };
+    let Some(state) = map::socket(ctx).and_then(map::flow) else { return };
     let (flow, protocol) = (state.record.flow, state.record.protocol);
     let Some(frames) = working(state, direction) else { return };
     if let Some(run) = frames.run(protocol, &Packet(ctx))
@@ -100,19 +100,6 @@ fn close(state: &mut FlowState, frames: &Frames, direction: Direction) {
     if direction == Direction::Ingress {
         state.frames(direction).close(frames);
     }
-}
-
-#[inline(always)]
-fn state<'a>(ctx: &SkBuffContext) -> Option<&'a mut FlowState> {
-    // SAFETY: reads a context field and asks for the full socket; both are checked for null.
-    let socket = unsafe {
-        let socket = (*ctx.as_ptr().cast::<__sk_buff>()).__bindgen_anon_2.sk;
-        if socket.is_null() {
-            return None;
-        }
-        bpf_sk_fullsock(socket)
-    };
-    if socket.is_null() { None } else { map::flow(socket) }
 }
 
 /// The bytes of the packet, from its IP header on.
