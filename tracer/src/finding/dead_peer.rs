@@ -51,11 +51,10 @@ evidence! {
 }
 
 /// The worst that was seen of each server.
-#[derive(Debug, Default)]
-pub(super) struct Tally(PerDestination<Worst>);
+type Tally = PerDestination<Worst>;
 
 #[derive(Clone, Debug, Default)]
-struct Worst(Option<Outage>);
+pub(super) struct Worst(Option<Outage>);
 
 impl Merge for Worst {
     /// What is told of the same outage later is all that is known; of two outages the longer one counts.
@@ -65,12 +64,6 @@ impl Merge for Worst {
         if self.0.as_ref().is_none_or(counts) {
             self.0.clone_from(&other.0);
         }
-    }
-}
-
-impl Merge for Tally {
-    fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
     }
 }
 
@@ -100,13 +93,13 @@ impl Rule for DeadPeer {
         if outage.calls == 0 && (outage.connects < 2 || !outage.was_there) {
             return Proves::Nothing;
         }
-        let Some(worst) = window.at(outage.until).0.at(outage.peer) else { return Proves::Nothing };
+        let Some(worst) = window.at(outage.until).at(outage.peer) else { return Proves::Nothing };
         worst.merge(&Worst(Some(outage.clone())));
         Proves::Destination(Destination::Address(outage.peer))
     }
 
     fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
-        let outages = tally.0.iter().filter_map(|(_, worst)| worst.0.as_ref());
+        let outages = tally.iter().filter_map(|(_, worst)| worst.0.as_ref());
         outages.filter(|outage| is_gone(outage, thresholds)).map(verdict).collect()
     }
 }

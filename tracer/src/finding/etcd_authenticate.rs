@@ -61,14 +61,7 @@ evidence! {
 }
 
 /// Calls to etcd, per destination.
-#[derive(Debug, Default)]
-pub(super) struct Tally(PerDestination<Etcd>);
-
-impl Merge for Tally {
-    fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
-    }
-}
+type Tally = PerDestination<Etcd>;
 
 /// Some calls with their time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +72,7 @@ struct Calls {
 
 /// Calls to one etcd.
 #[derive(Debug, Default)]
-struct Etcd {
+pub(super) struct Etcd {
     authentications: Calls,
     /// Ranges included.
     others: Calls,
@@ -127,7 +120,7 @@ impl Rule for EtcdAuthenticate {
     fn call(window: &mut Window<Tally>, call: &Call, _: Attribution, _: &Thresholds) -> Proves {
         let path = upstream_http(call).and_then(grpc_path).filter(|path| path.starts_with(ETCD));
         let Some(path) = path.filter(|_| !is_stream(call)) else { return Proves::Nothing };
-        let Some(etcd) = window.at(call.start).0.at(call.peer) else { return Proves::Nothing };
+        let Some(etcd) = window.at(call.start).at(call.peer) else { return Proves::Nothing };
         let nanoseconds = call.end.saturating_sub(call.start);
         // A wrong password is another story, and no token comes of it.
         if path != AUTHENTICATE || has_failed(call) {
@@ -144,7 +137,7 @@ impl Rule for EtcdAuthenticate {
     }
 
     fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
-        let found = tally.0.iter().filter(|(_, etcd)| etcd.is_found(thresholds));
+        let found = tally.iter().filter(|(_, etcd)| etcd.is_found(thresholds));
         found.map(|(peer, etcd)| etcd.verdict(peer.into())).collect()
     }
 }

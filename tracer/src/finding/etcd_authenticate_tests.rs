@@ -64,7 +64,7 @@ fn a_token_per_life_is_as_it_should_be() {
     let idle: Vec<_> = (0..6).map(|n| grpc(AUTHENTICATE, n * 301_000, n * 301_000 + 60)).collect();
     let mut tally = Tally::default();
     for call in idle {
-        let etcd = tally.0.at(call.peer).expect("room");
+        let etcd = tally.at(call.peer).expect("room");
         etcd.authentications.add(1, 60 * MS);
         etcd.first = etcd.first.or(Some(call.start));
         etcd.last = call.start;

@@ -60,14 +60,7 @@ evidence! {
 }
 
 /// Calls, per destination.
-#[derive(Debug, Default)]
-pub(super) struct Tally(PerDestination<Server>);
-
-impl Merge for Tally {
-    fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
-    }
-}
+type Tally = PerDestination<Server>;
 
 /// Some calls with the time until they were answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,7 +92,7 @@ impl Merge for Calls {
 
 /// Calls to one server.
 #[derive(Debug, Default)]
-struct Server {
+pub(super) struct Server {
     quick: Calls,
     slow: PerName<Calls>,
     /// Slow calls that came after a quick one.
@@ -132,7 +125,7 @@ impl Rule for ExpensiveRequest {
         if seconds > thresholds.long_poll_seconds {
             return Proves::Nothing;
         }
-        let Some(server) = window.at(call.start).0.at(call.peer) else { return Proves::Nothing };
+        let Some(server) = window.at(call.start).at(call.peer) else { return Proves::Nothing };
         if seconds < thresholds.slow_seconds {
             server.quick.merge(&Calls::one(call.start, nanoseconds));
             server.was_quick = true;
@@ -144,7 +137,7 @@ impl Rule for ExpensiveRequest {
     }
 
     fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
-        tally.0.iter().filter_map(|(peer, server)| server.judge(peer.into(), thresholds)).collect()
+        tally.iter().filter_map(|(peer, server)| server.judge(peer.into(), thresholds)).collect()
     }
 }
 

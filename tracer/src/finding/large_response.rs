@@ -54,18 +54,11 @@ evidence! {
 }
 
 /// Calls, per destination.
-#[derive(Debug, Default)]
-pub(super) struct Tally(PerDestination<Server>);
-
-impl Merge for Tally {
-    fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
-    }
-}
+type Tally = PerDestination<Server>;
 
 /// Calls to one server.
 #[derive(Debug, Default)]
-struct Server {
+pub(super) struct Server {
     calls: u64,
     bytes: u64,
     nanoseconds: u64,
@@ -115,7 +108,7 @@ impl Rule for LargeResponse {
     fn call(window: &mut Window<Tally>, call: &Call, _: Attribution, thresholds: &Thresholds) -> Proves {
         let http = upstream_http(call).filter(|_| call.answered && !is_stream(call));
         let Some(http) = http else { return Proves::Nothing };
-        let Some(server) = window.at(call.start).0.at(call.peer) else { return Proves::Nothing };
+        let Some(server) = window.at(call.start).at(call.peer) else { return Proves::Nothing };
         let nanoseconds = call.end.saturating_sub(call.start);
         let messages = &call.messages;
         server.calls += 1;
@@ -136,7 +129,7 @@ impl Rule for LargeResponse {
     }
 
     fn judge(tally: &Tally, thresholds: &Thresholds) -> Vec<Verdict<Evidence>> {
-        tally.0.iter().filter_map(|(peer, server)| server.judge(peer.into(), thresholds)).collect()
+        tally.iter().filter_map(|(peer, server)| server.judge(peer.into(), thresholds)).collect()
     }
 }
 
