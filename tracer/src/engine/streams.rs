@@ -65,8 +65,6 @@ struct Flow {
     speaker: Speaker,
     /// By side, client first.
     ways: [Ordered; 2],
-    /// Bytes that the speaker holds.
-    held: usize,
 }
 
 impl Streams {
@@ -75,9 +73,9 @@ impl Streams {
         self.ids.insert(id);
         if self.ids.len() > FLOW_LIMIT
             && let Some(oldest) = self.ids.pop_first()
-            && let Some(forgotten) = self.flows.remove(&oldest).flatten()
+            && let Some(mut forgotten) = self.flows.remove(&oldest).flatten()
         {
-            self.shared.memory.account(forgotten.held, 0);
+            forgotten.speaker.release(&mut self.shared.memory);
         }
     }
 
@@ -109,12 +107,7 @@ impl<R: Resolve> Engine<R> {
             kind: kind_of(record, CallKind::Upstream),
             joined,
         };
-        let flow = Flow {
-            on,
-            speaker: Speaker::of(spoken, joined),
-            ways: [Ordered::new(), Ordered::new()],
-            held: 0,
-        };
+        let flow = Flow { on, speaker: Speaker::of(spoken, joined), ways: [Ordered::new(), Ordered::new()] };
         self.streams.insert(record.flow, flow);
     }
 
@@ -137,7 +130,7 @@ impl<R: Resolve> Engine<R> {
     pub(super) fn close_stream(&mut self, record: &FlowRecord) {
         let Some(mut flow) = self.streams.remove(record.flow) else { return };
         let mut shared = std::mem::take(&mut self.streams.shared);
-        shared.memory.account(flow.held, 0);
+        flow.speaker.release(&mut shared.memory);
         flow.close(record, &mut shared.budget, &mut |on, told, now| self.said(on, told, now));
         self.streams.shared = shared;
     }
@@ -183,20 +176,8 @@ impl Flow {
         if head.flags & stream_flag::RST != 0 {
             self.end(side, seen, budget, said);
         }
-        self.account(&mut shared.memory, seen, said);
-    }
-
-    /// Accounts for what the protocol's reader holds, and has it give way where there is not so much.
-    fn account(&mut self, memory: &mut Memory, seen: Seen, said: &mut dyn FnMut(&On, Told<'_>, u64)) {
-        let (before, held) = (self.held, self.speaker.held());
-        self.held = held;
-        if !memory.account(before, held) {
-            return;
-        }
-        let on = &self.on;
-        self.speaker.shed(before, seen, &mut |told| said(on, told, seen.time));
-        self.held = self.speaker.held();
-        memory.account(held, self.held);
+        let Self { on, speaker, .. } = self;
+        speaker.account(&mut shared.memory, seen, &mut |told| said(on, told, seen.time));
     }
 
     /// The flow is over for both sides; `by` ended it.
@@ -230,6 +211,6 @@ fn hand_on(
     piece: Piece<'_>,
     said: &mut dyn FnMut(&On, Told<'_>, u64),
 ) {
-    let (Piece::Bytes(_, seen) | Piece::Gap(_, seen) | Piece::End(_, seen)) = piece;
-    speaker.piece(side, piece, &mut |told| said(on, told, seen.time));
+    let time = piece.seen().time;
+    speaker.piece(side, piece, &mut |told| said(on, told, time));
 }

@@ -9,6 +9,7 @@ use crate::{
         dns_tcp::{Framed, Framing},
         http1_stream::{self, Http1},
         http2,
+        memory::Memory,
         stream::{Event, Head, Part, Protocol, Seen, Side, Stream, Upgrade},
         tls::Tls,
         turns::Turns,
@@ -50,6 +51,8 @@ pub(crate) struct Speaker {
     newest: Option<(Part, Head)>,
     handshake_told: bool,
     goaway_told: bool,
+    /// Bytes of memory that were accounted for.
+    accounted: usize,
 }
 
 enum Reader {
@@ -74,6 +77,7 @@ impl Speaker {
             reader: Reader::Opening(Opening { joined, port, held: Vec::new() }),
             newest: None,
             handshake_told: false,
+            accounted: 0,
             goaway_told: false,
         }
     }
@@ -107,8 +111,25 @@ impl Speaker {
         if let Reader::Http2(http2) = &self.reader { Some(http2.counters()) } else { None }
     }
 
+    /// Accounts for what the reader holds, and has it give way where there is not so much.
+    pub(crate) fn account(&mut self, memory: &mut Memory, seen: Seen, tell: &mut dyn FnMut(Told<'_>)) {
+        let (before, held) = (self.accounted, self.held());
+        self.accounted = held;
+        if !memory.account(before, held) {
+            return;
+        }
+        self.shed(before, seen, tell);
+        self.accounted = self.held();
+        memory.account(held, self.accounted);
+    }
+
+    /// What the reader holds is given back with it.
+    pub(crate) fn release(&mut self, memory: &mut Memory) {
+        memory.account(std::mem::take(&mut self.accounted), 0);
+    }
+
     /// Bytes of memory that the reader holds besides itself.
-    pub(crate) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         match &self.reader {
             Reader::Opening(opening) => opening.held.iter().map(|(_, _, bytes)| bytes.len()).sum(),
             Reader::Dns(framing) => framing.held(),
@@ -120,7 +141,7 @@ impl Speaker {
     }
 
     /// There is no room for more than `room` bytes.
-    pub(crate) fn shed(&mut self, room: usize, seen: Seen, tell: &mut dyn FnMut(Told<'_>)) {
+    fn shed(&mut self, room: usize, seen: Seen, tell: &mut dyn FnMut(Told<'_>)) {
         match &self.reader {
             Reader::Opening(_) => self.decide_anyway(tell),
             Reader::Dns(_) => self.reader = Reader::Opaque(Box::new(Turns::new(Protocol::Opaque))),

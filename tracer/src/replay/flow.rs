@@ -22,7 +22,6 @@ use crate::{
     packet::Tcp,
     proto::{
         dns,
-        memory::Memory,
         speaker::{Handshake, Speaker, Told},
         stream::{Event, Seen, Side},
     },
@@ -53,8 +52,6 @@ pub(super) struct Flow {
     start: Start,
     connection: Connection,
     speaker: Speaker,
-    /// Bytes that the speaker holds, as they are accounted for.
-    held: usize,
     /// Of the client's and the server's end, if they are pods'.
     views: [Option<Box<End>>; 2],
     resets: Vec<u64>,
@@ -74,7 +71,6 @@ impl Flow {
             start,
             connection: Connection::new(start.opening, start.is_reused),
             speaker: Speaker::new(start.opening == Opening::Joined, start.server.port()),
-            held: 0,
             views: [end(Side::Client), end(Side::Server)],
             resets: Vec::new(),
             packets: 0,
@@ -119,7 +115,8 @@ impl Flow {
         let mut deliver =
             |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
         let analysis = self.connection.segment(from, tcp, seen, &mut shared.budget, &mut deliver);
-        self.account(&mut shared.memory, seen, names, sink);
+        let mut told = |told: Told<'_>| pass_on(start, views, told, seen, names, sink);
+        speaker.account(&mut shared.memory, seen, &mut told);
         if !analysis.flags.is_empty() {
             sink.segment(seen.packet, self.start.number, &analysis);
         }
@@ -132,22 +129,9 @@ impl Flow {
         analysis
     }
 
-    /// Accounts for what the protocol's reader holds, and has it give way where there is not so much.
-    fn account(&mut self, memory: &mut Memory, seen: Seen, names: &mut Names, sink: &mut impl Sink) {
-        let (before, held) = (self.held, self.speaker.held());
-        self.held = held;
-        if !memory.account(before, held) {
-            return;
-        }
-        let (start, views) = (&self.start, &mut self.views);
-        self.speaker.shed(before, seen, &mut |told| pass_on(start, views, told, seen, names, sink));
-        self.held = self.speaker.held();
-        memory.account(held, self.held);
-    }
-
     /// Nothing more comes.
     pub(super) fn finish(&mut self, shared: &mut Shared, names: &mut Names, sink: &mut impl Sink) {
-        shared.memory.account(self.held, 0);
+        self.speaker.release(&mut shared.memory);
         let (start, speaker, views) = (&self.start, &mut self.speaker, &mut self.views);
         let mut deliver =
             |side: Side, piece: Piece<'_>| deliver(start, speaker, views, side, piece, names, sink);
@@ -191,7 +175,7 @@ fn deliver(
     names: &mut Names,
     sink: &mut impl Sink,
 ) {
-    let (Piece::Bytes(_, seen) | Piece::Gap(_, seen) | Piece::End(_, seen)) = piece;
+    let seen = piece.seen();
     speaker.piece(side, piece, &mut |told| pass_on(start, views, told, seen, names, sink));
 }
 

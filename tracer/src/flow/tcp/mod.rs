@@ -51,6 +51,15 @@ pub enum Piece<'a> {
     End(End, Seen),
 }
 
+impl Piece<'_> {
+    /// The segment that made it readable.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        let (Self::Bytes(_, seen) | Self::Gap(_, seen) | Self::End(_, seen)) = self;
+        *seen
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
