@@ -80,6 +80,8 @@ impl FlowState {
         self.record.established = time;
         self.next_ingress = receive_next;
         self.next_egress = send_next;
+        self.ingress.expect_first(receive_next);
+        self.egress.expect_first(send_next);
         self.seen_ingress = 1;
         self.seen_egress = 1;
         if self.record.opened == 0 {

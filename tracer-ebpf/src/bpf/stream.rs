@@ -16,7 +16,7 @@ use tracer_ebpf::{
     segment::{Direction, Segment},
 };
 
-use super::{map, output, payload::load, tcp_sock::fills_hole};
+use super::{map, output, payload::load, search, tcp_sock::fills_hole};
 
 /// How often a walk looks whether the one before it is over: for some microseconds.
 const PATIENCE: u32 = 4096;
@@ -53,7 +53,7 @@ pub(crate) fn observe(ctx: &SkBuffContext, direction: Direction) {
         frames.lose();
     }
     if frames.is_done() {
-        close(state, frames, direction);
+        close(ctx, state, frames, direction);
     } else {
         jump(ctx, state, frames, direction);
     }
@@ -65,7 +65,7 @@ fn jump(ctx: &SkBuffContext, state: &mut FlowState, frames: &mut Frames, directi
     unsafe { map::WALKERS.tail_call(ctx, direction as u32) };
     // Too many frames in one segment.
     frames.give_up();
-    close(state, frames, direction);
+    close(ctx, state, frames, direction);
 }
 
 /// The frames to walk with. A socket sends under its lock, so that walks over what leaves the pod come one after
@@ -96,9 +96,12 @@ fn working<'a>(state: &mut FlowState, direction: Direction) -> Option<&'a mut Fr
 }
 
 #[inline(always)]
-fn close(state: &mut FlowState, frames: &Frames, direction: Direction) {
-    if direction == Direction::Ingress {
-        state.frames(direction).close(frames);
+fn close(ctx: &SkBuffContext, state: &mut FlowState, frames: &Frames, direction: Direction) {
+    if direction == Direction::Ingress
+        && let Some(rest) = state.frames(direction).close(frames)
+        && !emit(ctx, state.record.flow, direction, frames.time, &rest)
+    {
+        state.frames(direction).lose();
     }
 }
 
@@ -116,11 +119,22 @@ impl Bytes for Packet<'_> {
 
     #[inline(always)]
     fn word(&self, at: u32) -> Option<u32> {
-        let mut word = 0u32;
-        // SAFETY: `word` has room for four bytes; the helper checks the packet's bounds.
-        let result = unsafe { bpf_skb_load_bytes(self.0.as_ptr().cast(), at, (&raw mut word).cast(), 4) };
-        (result == 0).then_some(u32::from_be(word))
+        word_at(self.0, at)
     }
+
+    #[inline(always)]
+    fn find(&self, at: u32, word: u32) -> Option<u32> {
+        search::find(self.0, at, word)
+    }
+}
+
+/// Four bytes of the packet, in network order.
+#[inline(always)]
+pub(crate) fn word_at(ctx: &SkBuffContext, at: u32) -> Option<u32> {
+    let mut word = 0u32;
+    // SAFETY: `word` has room for four bytes; the helper checks the packet's bounds.
+    let result = unsafe { bpf_skb_load_bytes(ctx.as_ptr().cast(), at, (&raw mut word).cast(), 4) };
+    (result == 0).then_some(u32::from_be(word))
 }
 
 /// Emits a run in the smallest record that has room for it; says whether the ring took it.

@@ -28,7 +28,7 @@ impl FlowState {
     #[must_use]
     #[inline(always)]
     pub fn wants_frames(&self, segment: &Segment, plan: &Plan) -> bool {
-        let fills = plan.again && self.ingress.disorder == 1;
+        let fills = plan.again && (self.ingress.disorder == 1 || self.ingress.is_busy());
         self.is_framed() && (plan.fresh != 0 || fills || segment.has(tcp_flag::FIN | tcp_flag::RST))
     }
 

@@ -5,6 +5,8 @@ use crate::record::protocol;
 
 /// Longest frame in which a search begins: what a peer may send that announced nothing (RFC 9113, section 4.2).
 const FRAME_LIMIT: u32 = 1 << 14;
+/// Longest frame that is searched for.
+pub(super) const LONGEST: u32 = 1 << 20;
 /// Longest TLS record, with what old ciphers add (RFC 5246, section 6.2.3).
 const RECORD_LIMIT: u32 = (1 << 14) + 2048;
 
@@ -55,6 +57,19 @@ pub(super) fn may_begin(protocol: u8, at: u32, bytes: &impl Bytes) -> bool {
         return bytes.byte(at.wrapping_add(4)).is_some_and(|low| is_tls(word, low));
     }
     protocol == protocol::HTTP2 && bytes.word(at.wrapping_add(5)).is_some_and(|stream| is_http2(word, stream))
+}
+
+/// Bytes of the long frame that begins here, header and all, if one may.
+#[inline(always)]
+pub(super) fn long(protocol: u8, at: u32, bytes: &impl Bytes) -> Option<u32> {
+    let word = bytes.word(at)?;
+    if protocol == protocol::TLS {
+        let low = u32::from(bytes.byte(at.wrapping_add(4))?);
+        return Some(((word & 0xff).wrapping_shl(8) | low).wrapping_add(5));
+    }
+    // Streams of requests have odd numbers (RFC 9113, section 5.1.1).
+    let stream = bytes.word(at.wrapping_add(5))?;
+    (stream & 0x8000_0001 == 1).then_some(word.wrapping_shr(8).wrapping_add(9))
 }
 
 #[inline(always)]

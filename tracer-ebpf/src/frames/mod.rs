@@ -6,11 +6,12 @@
 //! anywhere, and asks for [`Run`]s to emit. What it skips is counted, so that userspace knows the place of every byte.
 //!
 //! A hole in the skipped bytes does not lose the place. After any other the bytes cross raw, because userspace can put
-//! them in order when the hole is filled, until a segment begins with what looks like a frame header and nothing before
-//! it is missing.
+//! them in order when the hole is filled. The place is found again where a segment begins with what looks like a frame
+//! header and nothing before it is missing, or behind a header like that of the last long frame.
 
 mod flow;
 mod header;
+mod search;
 mod walk;
 
 use bytemuck::{Pod, Zeroable};
@@ -25,8 +26,12 @@ use crate::{
 pub const RUN_LIMIT: u32 = 4096;
 /// Longest payload of a DATA frame or an encrypted record that crosses: one more record would cost more.
 pub const COPIED: u32 = 3072;
+/// Bytes that are searched at once.
+pub const SEARCHED: u32 = 64;
 /// Bytes that cross raw after a hole; then the place is lost.
 pub const RAW_LIMIT: u32 = 1 << 20;
+/// Sequence numbers further ahead are behind (RFC 9293, section 3.4).
+const HALF: u32 = 1 << 31;
 /// The client's preface (RFC 9113, section 3.4).
 const PREFACE: u32 = 24;
 
@@ -46,6 +51,8 @@ pub trait Bytes {
     fn byte(&self, at: u32) -> Option<u8>;
     /// The four bytes at an offset, in network order.
     fn word(&self, at: u32) -> Option<u32>;
+    /// Where such four bytes first begin in the [`SEARCHED`] at an offset, if the packet has as many.
+    fn find(&self, at: u32, word: u32) -> Option<u32>;
 }
 
 /// Bytes to emit.
@@ -91,6 +98,12 @@ pub struct Frames {
     /// Sequence numbers after the newest segment whose walk has begun, and after the newest one whose walk is over.
     claimed: u32,
     walked: u32,
+    /// Sequence number after the newest byte.
+    next: u32,
+    /// How the header of the last long frame began; 0 if there was none.
+    pattern: u32,
+    /// Sequence number of what must be a header if the one found before is one.
+    expect: u32,
     have: u8,
     /// One of [`mode`].
     mode: u8,
@@ -104,7 +117,13 @@ pub struct Frames {
     ends: u8,
     /// 1 when bytes before `at` will never come.
     lost: u8,
-    reserved: [u8; 5],
+    /// 1 when `next` is known.
+    begun: u8,
+    /// 1 when `expect` is set.
+    expects: u8,
+    /// 1 when headers may lie in a hole: what fills it must cross.
+    hidden: u8,
+    reserved: [u8; 6],
 }
 
 impl Frames {
@@ -115,6 +134,12 @@ impl Frames {
         self.copy = if protocol == protocol::HTTP2 && client { PREFACE } else { 0 };
     }
 
+    /// The sequence number of the direction's first byte is known.
+    #[inline(always)]
+    pub fn expect_first(&mut self, sequence: u32) {
+        (self.next, self.begun) = (sequence, 1);
+    }
+
     /// The flow was joined in the middle.
     #[inline(always)]
     pub fn join(&mut self) {
@@ -122,20 +147,27 @@ impl Frames {
         self.lost = 1;
     }
 
-    /// A segment comes: `fresh` new bytes at its end, payload at `offset` of the packet. `in_order` says that the
-    /// receiver has all bytes before it.
+    /// A segment comes: `fresh` new bytes at its end, if it is not known what came before; payload at `offset` of the packet. `in_order`
+    /// says that the receiver has all bytes before it.
     #[inline(always)]
     pub fn begin(&mut self, segment: &Segment, fresh: u32, offset: u32, in_order: bool) {
+        let fresh = self.fresh(segment, fresh);
         self.time = segment.time;
         self.ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST);
         self.old = u8::from(fresh == 0 && segment.length != 0);
         self.end = offset.wrapping_add(segment.length);
+        if fresh != 0 {
+            (self.next, self.begun) = (end(segment), 1);
+        }
         let hole = fresh.saturating_sub(segment.length);
         self.in_order = u8::from(in_order && hole == 0);
         if hole != 0 {
             self.hole(hole);
         }
         let mut known = segment.length.wrapping_sub(fresh.wrapping_sub(hole));
+        if self.old == 0 && known != 0 && self.hidden == 1 {
+            self.lose_place();
+        }
         if self.disorder == 1 && self.mode == mode::WALK && self.old == 0 {
             self.unsaid = self.unsaid.wrapping_add(known);
         }
@@ -145,6 +177,17 @@ impl Frames {
         }
         self.at = offset.wrapping_add(known);
         self.sequence = segment.sequence.wrapping_add(known);
+    }
+
+    /// Bytes from the newest one so far to the segment's last. Two CPUs may tell of segments in an order and walk in
+    /// the other: so what was walked counts.
+    #[inline(always)]
+    fn fresh(&self, segment: &Segment, told: u32) -> u32 {
+        if self.begun == 0 || segment.length == 0 {
+            return told;
+        }
+        let fresh = end(segment).wrapping_sub(self.next);
+        if fresh < HALF { fresh } else { 0 }
     }
 
     /// Bytes are missing before the segment.
@@ -167,7 +210,7 @@ impl Frames {
     fn lose_place(&mut self) {
         self.mode = mode::RAW;
         self.raw = RAW_LIMIT;
-        self.disorder = 1;
+        (self.disorder, self.hidden, self.expects) = (1, 1, 0);
         (self.copy, self.skip, self.have, self.unsaid) = (0, 0, 0, 0);
     }
 
@@ -186,21 +229,28 @@ impl Frames {
         if self.is_busy() && copy.mode == mode::WALK {
             copy.lose_place();
         }
-        copy.claimed = segment.sequence.wrapping_add(segment.length);
-        store(&mut self.claimed, copy.claimed);
+        // What an old segment fills moves no place.
+        if self.begun == 0 || self.fresh(segment, 0) != 0 || segment.length == 0 {
+            copy.claimed = end(segment);
+            store(&mut self.claimed, copy.claimed);
+        }
         copy
     }
 
     /// The walk with a copy is over: what follows goes on from there, unless a walk has begun meanwhile, which
-    /// did not know its place.
+    /// did not know its place. Then this one's last bytes may be left to be told of.
     #[inline(always)]
-    pub fn close(&mut self, copy: &Self) {
-        if reload(&self.claimed) == copy.claimed {
+    pub fn close(&mut self, copy: &Self) -> Option<Run> {
+        if copy.old == 1 {
+            self.raw = copy.raw;
+        } else if reload(&self.claimed) == copy.claimed {
             *self = *copy;
             store(&mut self.walked, copy.claimed);
-        } else if copy.lost == 1 {
-            self.lost = 1;
+            return None;
         }
+        self.lost |= copy.lost;
+        let Self { at: offset, sequence, unsaid: skipped, .. } = *copy;
+        (skipped != 0 && copy.old == 0).then_some(Run { offset, length: 0, sequence, skipped, flags: 0 })
     }
 
     /// Whether the segment is walked.
@@ -240,7 +290,9 @@ impl Frames {
         let from = self.at;
         let start = match self.mode {
             mode::WALK if self.old == 0 => self.walk(protocol, bytes),
-            mode::RAW => self.pass(),
+            mode::RAW if self.old == 0 => self.search(protocol, bytes),
+            mode::RAW => self.pass(RUN_LIMIT),
+            mode::WALK if self.hidden == 1 => self.pass(RUN_LIMIT),
             mode::WALK if self.disorder == 1 => self.skip_all(),
             _ => {
                 self.at = self.end;
@@ -268,7 +320,7 @@ impl Frames {
     fn settle(&mut self, protocol: u8, bytes: &impl Bytes) {
         if self.mode == mode::WALK {
             if self.in_order == 1 {
-                self.disorder = 0;
+                (self.disorder, self.hidden) = (0, 0);
             }
             return;
         }
@@ -277,7 +329,7 @@ impl Frames {
         }
         if header::may_begin(protocol, self.at, bytes) {
             self.mode = mode::WALK;
-            self.disorder = 0;
+            (self.disorder, self.hidden) = (0, 0);
             (self.copy, self.skip, self.have) = (0, 0, 0);
         }
         // Only the first byte of a segment may begin a frame.
@@ -286,9 +338,9 @@ impl Frames {
 
     /// All bytes cross, as many as may.
     #[inline(always)]
-    fn pass(&mut self) -> u32 {
+    fn pass(&mut self, limit: u32) -> u32 {
         let start = self.at;
-        let taken = self.end.wrapping_sub(start).min(RUN_LIMIT).min(self.raw);
+        let taken = self.end.wrapping_sub(start).min(limit).min(self.raw);
         self.raw = self.raw.wrapping_sub(taken);
         if taken == 0 && start < self.end {
             self.give_up();
@@ -305,6 +357,12 @@ impl Frames {
         self.at = self.end;
         self.at
     }
+}
+
+/// Sequence number after a segment's payload.
+#[inline(always)]
+const fn end(segment: &Segment) -> u32 {
+    segment.sequence.wrapping_add(segment.length)
 }
 
 /// Reads a field from memory again, whatever the compiler knows of it.

@@ -5,6 +5,8 @@ use std::{vec, vec::Vec};
 use super::*;
 use crate::segment::Direction;
 
+mod cpus;
+
 /// Where payload begins in the packets here.
 const OFFSET: u32 = 40;
 const FIRST: u32 = u32::MAX - 10_000;
@@ -20,6 +22,10 @@ impl Bytes for Packet<'_> {
         let start = (at - OFFSET) as usize;
         self.0.get(start..start + 4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
+
+    fn find(&self, at: u32, word: u32) -> Option<u32> {
+        (at..at + SEARCHED).find(|at| self.word(*at) == Some(word))
+    }
 }
 
 /// A receiver's end: segments in, runs out, all places counted from the first byte of the stream.
@@ -27,10 +33,12 @@ struct Host {
     frames: Frames,
     protocol: u8,
     stream: Vec<u8>,
-    /// Bytes up to the newest, up to the first hole, and which the receiver has.
+    /// Bytes up to the newest, up to the receiver's first hole, and which it has.
     next: usize,
     whole: usize,
     has: Vec<bool>,
+    /// Which have passed the hook.
+    passed: Vec<bool>,
     runs: Vec<Run>,
 }
 
@@ -39,20 +47,36 @@ impl Host {
         let mut frames = Frames::zeroed();
         frames.start(protocol, false);
         let has = vec![false; stream.len()];
-        Self { frames, protocol, stream, next: 0, whole: 0, has, runs: Vec::new() }
+        Self { frames, protocol, stream, next: 0, whole: 0, passed: has.clone(), has, runs: Vec::new() }
     }
 
     /// The segment `from..until` arrives.
     fn segment(&mut self, from: usize, until: usize) {
-        let in_order = self.frames.disorder == 0 || self.whole == from;
+        let Some(arrival) = self.arrive(from, until) else { return };
+        let mut frames = self.frames;
+        self.begin(&mut frames, &arrival);
+        for _ in 0..33 {
+            self.step(&mut frames, &arrival);
+            if frames.is_done() {
+                break;
+            }
+        }
+        if !frames.is_done() {
+            frames.give_up();
+        }
+        self.frames = frames;
+        self.receive(&arrival);
+    }
+
+    /// What the state machine says of a segment, if it is to be walked.
+    fn arrive(&mut self, from: usize, until: usize) -> Option<Arrival> {
         let fresh = until.saturating_sub(self.next);
-        let fills = fresh == 0 && self.has[from..until].contains(&false);
+        let fills = fresh == 0 && self.passed[from..until].contains(&false);
         if fresh == 0 && !fills {
-            return;
+            return None;
         }
         self.next = self.next.max(until);
-        self.has[from..until].fill(true);
-        self.whole += self.has[self.whole..].iter().take_while(|has| **has).count();
+        self.passed[from..until].fill(true);
         let segment = Segment {
             time: 1,
             sequence: FIRST.wrapping_add(from as u32),
@@ -62,20 +86,37 @@ impl Host {
             flags: 0,
             direction: Direction::Ingress,
         };
-        self.frames.begin(&segment, fresh as u32, OFFSET, in_order);
         let payload = self.stream[from..until].to_vec();
-        for _ in 0..33 {
-            if let Some(run) = self.frames.run(self.protocol, &Packet(&payload)) {
-                let place = run.sequence.wrapping_sub(FIRST) as usize;
-                assert!(run.length <= RUN_LIMIT && run.skipped as usize <= place);
-                assert!(run.length == 0 || (run.offset - OFFSET) as usize + from == place, "{run:?}");
-                self.runs.push(run);
-            }
-            if self.frames.is_done() {
-                return;
-            }
+        Some(Arrival { segment, fresh: fresh as u32, payload, from })
+    }
+
+    fn begin(&self, frames: &mut Frames, arrival: &Arrival) {
+        let in_order = frames.disorder == 0 || self.whole == arrival.from;
+        frames.begin(&arrival.segment, arrival.fresh, OFFSET, in_order);
+    }
+
+    /// Whether the walk on one of several CPUs is over.
+    fn is_over(&mut self, frames: &Frames, arrival: &Arrival) -> bool {
+        if frames.is_done() {
+            self.runs.extend(self.frames.close(frames));
+            self.receive(arrival);
         }
-        self.frames.give_up();
+        frames.is_done()
+    }
+
+    /// After the hook the receiver takes the segment.
+    fn receive(&mut self, arrival: &Arrival) {
+        self.has[arrival.from..][..arrival.payload.len()].fill(true);
+        self.whole += self.has[self.whole..].iter().take_while(|has| **has).count();
+    }
+
+    /// One walk.
+    fn step(&mut self, frames: &mut Frames, arrival: &Arrival) {
+        let Some(run) = frames.run(self.protocol, &Packet(&arrival.payload)) else { return };
+        let place = run.sequence.wrapping_sub(FIRST) as usize;
+        assert!(run.length <= RUN_LIMIT && run.skipped as usize <= place);
+        assert!(run.length == 0 || (run.offset - OFFSET) as usize + arrival.from == place, "{run:?}");
+        self.runs.push(run);
     }
 
     /// For each byte: 2 when it crossed, 1 when it was told of, 0 when nothing was said.
@@ -90,6 +131,15 @@ impl Host {
         }
         said
     }
+}
+
+/// A segment on its way through the hook.
+struct Arrival {
+    segment: Segment,
+    fresh: u32,
+    payload: Vec<u8>,
+    /// Of its first byte in the stream.
+    from: usize,
 }
 
 struct Random(u64);
@@ -226,6 +276,62 @@ fn a_joined_flow_is_silent_until_a_segment_begins_with_a_frame() {
     host.segment(100, 120);
     assert_eq!(host.runs.len(), 1);
     assert_eq!((host.runs[0].length, host.runs[0].flags), (20, stream_flag::LOST));
+}
+
+/// Long frames as senders of much make them.
+fn bulk(protocol: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for number in 0..20 {
+        bytes.extend(match protocol {
+            protocol::HTTP2 => vec![0, 0x40, 0, 0, 0, 0, 0, 0, 1 + 2 * (number % 3)],
+            _ => vec![23, 3, 3, 0x40, 0x11],
+        });
+        bytes.extend(vec![0x40; if protocol == protocol::HTTP2 { 0x4000 } else { 0x4011 }]);
+    }
+    bytes
+}
+
+#[test]
+fn a_hole_in_a_long_transfer_costs_two_frames() {
+    for protocol in [protocol::HTTP2, protocol::TLS] {
+        let bytes = bulk(protocol);
+        let segments: Vec<_> = (0..bytes.len()).step_by(40_000).collect();
+        let length = bytes.len();
+        let mut host = Host::new(protocol, bytes);
+        for from in &segments {
+            // The third comes after the fourth.
+            let from = match from {
+                80_000 => 120_000,
+                120_000 => 80_000,
+                other => *other,
+            };
+            host.segment(from, (from + 40_000).min(length));
+        }
+        let crossed: u32 = host.runs.iter().map(|run| run.length).sum();
+        assert!(crossed < 40_000 + 2 * 16_500, "{crossed}");
+        assert!(host.runs.iter().all(|run| run.flags == 0));
+        assert!(!host.said().contains(&0));
+        assert_eq!(host.frames.mode, mode::WALK);
+    }
+}
+
+#[test]
+fn payload_that_looks_like_a_header_is_not_taken_for_one() {
+    let mut bytes = bulk(protocol::HTTP2);
+    for at in (40_100..60_000).step_by(100) {
+        bytes[at..at + 9].copy_from_slice(&[0, 0x40, 0, 0, 0, 0, 0, 0, 1]);
+    }
+    let length = bytes.len();
+    let mut host = Host::new(protocol::HTTP2, bytes);
+    host.segment(0, 20_000);
+    host.segment(40_000, length);
+    host.segment(20_000, 40_000);
+    assert_eq!(host.frames.mode, mode::WALK);
+    let said = host.said();
+    for frame in 0..20 {
+        let header = frame * 16_393;
+        assert_eq!(said[header..header + 9], [2; 9], "frame {frame}");
+    }
 }
 
 #[test]

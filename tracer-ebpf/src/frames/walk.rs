@@ -104,7 +104,7 @@ impl Frames {
         let length = head.wrapping_shr(8);
         let [.., kind] = head.to_be_bytes();
         if kind == DATA && length > COPIED {
-            (self.copy, self.skip) = (REST_OF_HEADER, length);
+            (self.copy, self.skip, self.pattern) = (REST_OF_HEADER, length, head);
         } else {
             self.copy = REST_OF_HEADER.wrapping_add(length);
         }
@@ -115,7 +115,7 @@ impl Frames {
     fn record(&mut self, head: u32, last: u32) {
         let length = (head & 0xff).wrapping_shl(8) | last;
         if head.wrapping_shr(24) == APPLICATION_DATA && length > COPIED {
-            self.skip = length;
+            (self.skip, self.pattern) = (length, head);
         } else {
             self.copy = length;
         }
