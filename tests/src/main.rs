@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
-use tracer_lab::role::{answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata};
+use tracer_lab::role::{
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp,
+};
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -47,6 +49,8 @@ enum Command {
     GrpcClient(grpc::Client),
     /// Plain requests at a given rate
     Load(load::Load),
+    /// Takes what an OpenTelemetry collector passes on
+    OtlpReceiver(otlp::Receiver),
     /// Removes what killed labs left
     Sweep,
 }
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::GrpcServer(role) => role.run(),
         Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
+        Command::OtlpReceiver(role) => role.run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();
             Ok(())

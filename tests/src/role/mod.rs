@@ -10,4 +10,5 @@ pub mod elastic;
 pub mod grpc;
 pub mod load;
 pub mod metadata;
+pub mod otlp;
 mod paused;

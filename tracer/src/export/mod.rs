@@ -8,6 +8,7 @@ pub mod lines;
 mod lines_http;
 pub mod mask;
 mod mask_http;
+pub mod otlp;
 pub mod pcapng;
 pub mod prometheus;
 pub mod table;

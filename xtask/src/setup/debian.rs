@@ -28,6 +28,8 @@ pub(crate) const LAB: &[&str] = &[
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
+/// What fetches programs that come in packages for Python.
+pub(crate) const PYTHON: &[&str] = &["python3", "python3-venv"];
 /// What downloads, unpacks and boots the kernels.
 pub(crate) const KERNELS: &[&str] =
     &["debian-archive-keyring", "libc-bin", "qemu-system-x86", "xz-utils", "zstd"];

@@ -84,8 +84,10 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
 fn scenario(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
     require_root()?;
     setup::tools(workspace, &[debian::LAB])?;
+    let collector = setup::collector(workspace)?;
     let arguments = ["test", "-p", "tracer-lab", "--release", "--no-fail-fast", "--", "--test-threads=1"];
     let mut command = workspace.cargo(&arguments);
     command.args(filter).env("TRACER_BIN", workspace.target("release/tracer"));
+    command.env("TRACER_COLLECTOR", collector);
     count::run_tests(&mut command, "scenario tests")
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::otlp::Otlp;
 use crate::{
     engine::{FlowEvent, Observer},
     export::{
@@ -20,13 +21,29 @@ pub(super) struct Exporter {
     metrics: Metrics,
     /// The findings that are looked for.
     findings: Vec<&'static str>,
+    otlp: Option<Otlp>,
 }
 
 impl Exporter {
     /// Without a series of a pod yet.
-    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &Settings, otlp: Option<Otlp>) -> anyhow::Result<Self> {
         let enabled = KINDS.iter().zip(settings.kinds()).filter(|(_, settings)| settings.enabled);
-        Ok(Self { metrics: Metrics::new(POD_LIMIT)?, findings: enabled.map(|(kind, _)| kind.id).collect() })
+        let findings = enabled.map(|(kind, _)| kind.id).collect();
+        Ok(Self { metrics: Metrics::new(POD_LIMIT)?, findings, otlp })
+    }
+
+    /// Sends the metrics to the OpenTelemetry collector, when it is time to.
+    pub(super) fn tick(&mut self) {
+        if let Some(otlp) = &mut self.otlp {
+            otlp.tick(&mut self.metrics);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self) {
+        if let Some(otlp) = self.otlp.take() {
+            otlp.finish(&mut self.metrics);
+        }
     }
 
     /// The exposition, as of now.
@@ -38,6 +55,9 @@ impl Exporter {
             }
         }
         self.metrics.accounting(&summary.accounting);
+        for (signal, result, count) in self.otlp.iter().flat_map(|otlp| otlp.counts().all()) {
+            self.metrics.exported(signal, result, count);
+        }
         for stats in session.source().program_stats() {
             self.metrics.program(&stats.program, stats.nanoseconds, stats.runs);
         }
@@ -48,6 +68,9 @@ impl Exporter {
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
         self.metrics.settled(request);
+        if let Some(otlp) = &self.otlp {
+            otlp.request(request, wall_clock());
+        }
     }
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {

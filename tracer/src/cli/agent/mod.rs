@@ -1,6 +1,7 @@
 //! `tracer agent`: the DaemonSet or sidecar process.
 
 mod exporter;
+mod otlp;
 mod server;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{exporter::Exporter, server::Query};
+use self::{exporter::Exporter, otlp::Otlp, server::Query};
 use super::{
     configured::Configured,
     options::{Target, start},
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// Address to serve /metrics, /healthz, /readyz and /api/v1/summary on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464", env = "TRACER_LISTEN")]
     listen: SocketAddr,
+    #[command(flatten)]
+    otlp: otlp::Args,
 }
 
 /// Traces and serves until stopped.
@@ -48,16 +51,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // The port first: an occupied one must not cost an attach.
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
-    let mut exporter = Exporter::new(&policy.settings)?;
+    let mut exporter = Exporter::new(&policy.settings, Otlp::start(&args.otlp)?)?;
     let mut session = start(&args.target.options(0)?, policy)?;
     let queries = server::start(listener)?;
     let stop = Stop::after(None)?;
     while !stop.is_now() {
         session.source().wait(TICK)?;
         session.tick(&mut exporter);
+        exporter.tick();
         answer(&queries, &session, &mut exporter);
     }
     session.finish(&mut exporter);
+    exporter.finish();
     let accounting = session.accounting()?;
     eprintln!(
         "tracer: stopped: {} events, {} dropped",

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use prometheus::{Registry, Result, TextEncoder};
+use prometheus::{Registry, Result, TextEncoder, proto::MetricFamily};
 use rustc_hash::FxHashMap;
 
 pub use self::tcp::{ConnectResult, ResetBy};
@@ -123,6 +123,11 @@ impl Metrics {
         self.families.own.program(name, run_nanoseconds, runs);
     }
 
+    /// Sets how many items of an OTLP signal met a result; the numbers only grow.
+    pub fn exported(&mut self, signal: &str, result: &str, count: u64) {
+        self.families.own.exported(signal, result, count);
+    }
+
     /// Removes the series of a pod that is gone, unless another pod of the same name still has them.
     pub fn forget(&mut self, pod: &Pod) {
         if let Some(series) = self.pods.remove(pod)
@@ -152,6 +157,12 @@ impl Metrics {
     pub fn render(&mut self) -> Result<String> {
         self.flush();
         self.exposition().render()
+    }
+
+    /// Everything counted so far, as families.
+    pub fn gather(&mut self) -> Vec<MetricFamily> {
+        self.flush();
+        self.registry.gather()
     }
 
     fn pod(&mut self, pod: &Arc<Pod>) -> (&mut PodSeries, &Families) {

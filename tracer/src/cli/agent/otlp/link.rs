@@ -1,0 +1,148 @@
+//! The connection to a collector.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use opentelemetry_proto::tonic::{
+    collector::{
+        metrics::v1::{ExportMetricsServiceRequest, metrics_service_client::MetricsServiceClient},
+        trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
+    },
+    metrics::v1::ResourceMetrics,
+    trace::v1::ResourceSpans,
+};
+use tonic::{
+    Request, Status,
+    metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
+};
+
+/// How long an export may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A header of each export.
+#[derive(Clone)]
+pub(super) struct Header(AsciiMetadataKey, AsciiMetadataValue);
+
+impl std::fmt::Debug for Header {
+    /// Without the value: it is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Header").field(&self.0).finish_non_exhaustive()
+    }
+}
+
+/// Reads `NAME=VALUE`; what it says of a mistake has not the value.
+pub(super) fn parse_header(text: &str) -> Result<Header, String> {
+    let (name, value) = text.split_once('=').ok_or("a header is NAME=VALUE")?;
+    let name = name.trim();
+    let key = AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes())
+        .map_err(|_| format!("{name:?} is no name of a header"))?;
+    let mut value: AsciiMetadataValue = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("the value of {name} has characters that no header may have"))?;
+    value.set_sensitive(true);
+    Ok(Header(key, value))
+}
+
+/// Reads a URL with a scheme, a host and no path.
+pub(super) fn parse_endpoint(text: &str) -> Result<Uri, String> {
+    let uri: Uri =
+        text.parse().map_err(|error| format!("{error}: expected http://host:4317 or https://host:4317"))?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !known || uri.host().is_none_or(str::is_empty) {
+        return Err("expected http://host:4317 or https://host:4317".to_owned());
+    }
+    if !matches!(uri.path(), "" | "/") {
+        return Err("OTLP over gRPC has no path: expected http://host:4317 or https://host:4317".to_owned());
+    }
+    Ok(uri)
+}
+
+/// Exports over one connection, which is made when it is needed and again when it broke.
+#[derive(Clone)]
+pub(super) struct Link {
+    endpoint: Endpoint,
+    headers: MetadataMap,
+}
+
+impl Link {
+    /// To an endpoint; `ca` is the file of a certificate authority.
+    pub(super) fn new(uri: &Uri, headers: &[Header], ca: Option<&Path>) -> anyhow::Result<Self> {
+        let mut endpoint = Channel::builder(uri.clone()).connect_timeout(TIMEOUT).timeout(TIMEOUT);
+        if uri.scheme_str() == Some("https") {
+            let mut tls = ClientTlsConfig::new();
+            tls = match ca {
+                Some(path) => {
+                    let pem = std::fs::read(path).with_context(|| {
+                        format!("cannot read the collector's certificate authority {}", path.display())
+                    })?;
+                    tls.ca_certificate(Certificate::from_pem(pem))
+                }
+                None => tls.with_native_roots(),
+            };
+            endpoint = endpoint.tls_config(tls).context("cannot prepare TLS to the collector")?;
+        }
+        let mut all = MetadataMap::new();
+        for Header(name, value) in headers {
+            all.insert(name.clone(), value.clone());
+        }
+        Ok(Self { endpoint, headers: all })
+    }
+
+    /// Where it leads.
+    pub(super) fn uri(&self) -> &Uri {
+        self.endpoint.uri()
+    }
+
+    /// The channel; must be called within a runtime.
+    pub(super) fn channel(&self) -> Channel {
+        self.endpoint.connect_lazy()
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.headers.clone();
+        request
+    }
+
+    /// Exports spans; says how many the collector rejected.
+    pub(super) async fn spans(&self, channel: Channel, spans: Vec<ResourceSpans>) -> Result<u64, Status> {
+        let request = self.request(ExportTraceServiceRequest { resource_spans: spans });
+        let response = TraceServiceClient::new(channel).export(request).await?.into_inner();
+        Ok(response.partial_success.map_or(0, |partial| partial.rejected_spans.max(0).cast_unsigned()))
+    }
+
+    /// Exports metrics; says how many points the collector rejected.
+    pub(super) async fn metrics(&self, channel: Channel, metrics: ResourceMetrics) -> Result<u64, Status> {
+        let request = self.request(ExportMetricsServiceRequest { resource_metrics: vec![metrics] });
+        let response = MetricsServiceClient::new(channel).export(request).await?.into_inner();
+        Ok(response.partial_success.map_or(0, |partial| partial.rejected_data_points.max(0).cast_unsigned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_has_a_scheme_and_a_host_and_no_path() {
+        assert!(parse_endpoint("http://collector.monitoring:4317").is_ok());
+        assert!(parse_endpoint("https://[fd00::1]:4317/").is_ok());
+        for wrong in
+            ["collector:4317", "ftp://collector", "http://collector:4318/v1/traces", "http://", "a b"]
+        {
+            let error = parse_endpoint(wrong).unwrap_err();
+            assert!(error.contains("expected http://host:4317"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_header_has_not_its_value() {
+        let header = parse_header("Authorization=Bearer s3cr3t").unwrap();
+        assert!(!format!("{header:?}").contains("s3cr3t"));
+        for wrong in ["Authorization", "a b=s3cr3t", "authorization=s3cr3t\u{1}"] {
+            assert!(!parse_header(wrong).unwrap_err().contains("s3cr3t"), "{wrong}");
+        }
+    }
+}
