@@ -28,6 +28,7 @@ pub mod process;
 pub mod random;
 pub mod role;
 pub mod secret;
+pub mod soak;
 pub mod tracer;
 pub mod wire;
 
