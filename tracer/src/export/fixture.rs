@@ -23,12 +23,12 @@ use crate::{
 /// When the request begins.
 pub(super) const T0: u64 = 1_000_000_000;
 
-pub(super) fn pod() -> Arc<Pod> {
+pub(crate) fn pod() -> Arc<Pod> {
     let name = PodName { namespace: "shop".into(), name: "backend-0".into() };
     Arc::new(Pod { uid: "0b3f1c9e-5a7d-4c53-9d0e-2f4a6b8c0d1e".into(), name: Some(name) })
 }
 
-pub(super) fn unnamed_pod(uid: &str) -> Arc<Pod> {
+pub(crate) fn unnamed_pod(uid: &str) -> Arc<Pod> {
     Arc::new(Pod { uid: uid.into(), name: None })
 }
 
@@ -126,7 +126,7 @@ pub(super) fn calls() -> Vec<AttributedCall> {
 }
 
 /// Request 17 of the lab.
-pub(super) fn request() -> Request {
+pub(crate) fn request() -> Request {
     request_with(calls())
 }
 

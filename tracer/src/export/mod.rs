@@ -1,6 +1,7 @@
 //! What leaves the process: summaries and request lines as JSON, tables and waterfalls as text, Prometheus
 //! metrics, and pcapng. Nothing here reads a clock or opens a file: values come in, text and bytes go out.
 
+mod addresses;
 pub mod comment;
 pub mod html;
 pub mod json;
@@ -15,4 +16,4 @@ pub(crate) mod text;
 pub mod waterfall;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
