@@ -9,6 +9,7 @@ pub mod lines;
 mod lines_http;
 pub mod mask;
 mod mask_http;
+pub mod mask_known;
 pub mod pcapng;
 pub mod prometheus;
 pub mod table;

@@ -12,7 +12,7 @@ mod wanted;
 use std::{path::PathBuf, time::Duration};
 
 use self::{
-    masking::Masking,
+    masking::{Masking, Payload},
     names::Rotation,
     output::Sink,
     recorder::{Recorder, Ring},
@@ -41,10 +41,13 @@ pub(super) struct Args {
     wish: Wish,
     #[command(flatten)]
     ring: Ring,
-    /// Bytes to keep of each packet
-    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES", default_value_t = 2048,
+    /// Payload to write: secrets are masked whatever is asked for
+    #[arg(long, value_enum, default_value_t)]
+    payload: Payload,
+    /// Bytes to keep of each packet [default: 2048; 65536 with --payload full]
+    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(64..=65536))]
-    snap_length: u32,
+    snap_length: Option<u32>,
     /// Stop after this many packets
     #[arg(short = 'c', long, value_name = "COUNT")]
     count: Option<u64>,
@@ -53,14 +56,20 @@ pub(super) struct Args {
     duration: Option<Duration>,
 }
 
+impl Args {
+    fn snap_length(&self) -> u32 {
+        self.snap_length.unwrap_or(if self.payload == Payload::Full { 65_536 } else { 2_048 })
+    }
+}
+
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::LastMinute)?;
     let mut recorder = Recorder::new(args.wish.selection()?, &args.ring);
     let sink = Sink::open(&args.file, args.rotation)?;
-    let options = args.target.options(args.snap_length)?;
+    let options = args.target.options(args.snap_length())?;
     let mut session = start(&options, policy)?;
-    let mut output = sink.begin(args.count, Masking::new(options.metadata))?;
+    let mut output = sink.begin(args.count, Masking::new(args.payload, options.metadata))?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() && !output.is_full() {
         session.source().wait(TICK)?;
