@@ -70,6 +70,12 @@ impl Session {
         self.engine.advance(now, observer);
     }
 
+    /// Forgets the pods that have been gone and silent for so long.
+    pub fn forget_gone(&mut self, after: Duration, observer: &mut dyn Observer) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.engine.forget_gone(boot_time(), after, observer);
+    }
+
     /// Detaches, drains what is left and settles everything.
     pub fn finish(&mut self, observer: &mut dyn Observer) {
         self.source.detach();
