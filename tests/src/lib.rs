@@ -11,6 +11,7 @@
 )]
 
 pub mod bpf;
+pub mod browser;
 pub mod capture;
 pub mod clock;
 pub mod demo;

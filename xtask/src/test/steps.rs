@@ -81,7 +81,9 @@ fn deny(workspace: &Workspace) -> Result<()> {
     }
 }
 
+/// Some ask tcpdump and tshark whether they agree.
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
+    setup::tools(workspace, &[debian::LAB])?;
     let arguments = ["test", "--workspace", "--exclude", "tracer-lab", "--no-fail-fast", "--"];
     count::run_tests(workspace.cargo(&arguments).args(filter), "unit tests")
 }
