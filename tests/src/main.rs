@@ -7,7 +7,9 @@ use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
 use tracer_lab::role::{
     answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp,
+    steady,
 };
+use tracer_lab::soak::Soak;
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -51,6 +53,16 @@ enum Command {
     Load(load::Load),
     /// Takes what an OpenTelemetry collector passes on
     OtlpReceiver(otlp::Receiver),
+    /// Clients of a web front at a steady rate
+    SteadyWeb(steady::web::Web),
+    /// Lookups at a steady rate
+    SteadyLookups(steady::lookups::Lookups),
+    /// gRPC calls and streams at a steady rate
+    SteadyCalls(grpc::Steady),
+    /// Reads and writes of etcd at a steady rate
+    SteadyKeys(grpc::Keys),
+    /// Healthy mixed traffic with the agent on it
+    Soak(Soak),
     /// Removes what killed labs left
     Sweep,
 }
@@ -58,7 +70,19 @@ enum Command {
 impl Command {
     /// Whether it logs times that others are measured by.
     fn keeps_time(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Incident(_) | Self::Incidents(_) | Self::Load(_) | Self::Sweep)
+        !matches!(
+            self,
+            Self::Demo(_)
+                | Self::Incident(_)
+                | Self::Incidents(_)
+                | Self::Soak(_)
+                | Self::Load(_)
+                | Self::SteadyWeb(_)
+                | Self::SteadyLookups(_)
+                | Self::SteadyCalls(_)
+                | Self::SteadyKeys(_)
+                | Self::Sweep
+        )
     }
 }
 
@@ -84,6 +108,11 @@ fn main() -> ExitCode {
         Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
         Command::OtlpReceiver(role) => role.run(),
+        Command::SteadyWeb(role) => role.run(),
+        Command::SteadyLookups(role) => role.run(),
+        Command::SteadyCalls(role) => role.run(),
+        Command::SteadyKeys(role) => role.run(),
+        Command::Soak(soak) => soak.run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();
             Ok(())

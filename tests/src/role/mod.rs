@@ -12,3 +12,4 @@ pub mod load;
 pub mod metadata;
 pub mod otlp;
 mod paused;
+pub mod steady;

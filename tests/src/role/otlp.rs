@@ -111,7 +111,7 @@ impl TraceService for Sink {
         for part in request.into_inner().resource_spans {
             let resource = map(&part.resource.unwrap_or_default().attributes);
             for span in part.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                self.0.line(&Line::Span(of_span(&resource, span)));
+                self.0.write(&Line::Span(of_span(&resource, span)));
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -127,7 +127,7 @@ impl MetricsService for Sink {
         let parts = request.into_inner().resource_metrics.into_iter();
         let scopes = parts.flat_map(|part| part.scope_metrics);
         for point in scopes.flat_map(|scope| scope.metrics).flat_map(|metric| points(&metric)) {
-            self.0.line(&Line::Point(point));
+            self.0.write(&Line::Point(point));
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }

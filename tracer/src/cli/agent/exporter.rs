@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::otlp::Otlp;
+use super::{memory::Memory, otlp::Otlp};
 use crate::{
     engine::{FlowEvent, Observer},
     export::{
@@ -22,14 +22,18 @@ pub(super) struct Exporter {
     /// The findings that are looked for.
     findings: Vec<&'static str>,
     otlp: Option<Otlp>,
+    /// What is shown besides sums.
+    pub(super) memory: Memory,
 }
 
 impl Exporter {
     /// Without a series of a pod yet.
-    pub(super) fn new(settings: &Settings, otlp: Option<Otlp>) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &Settings, has_pod_label: bool, otlp: Option<Otlp>) -> anyhow::Result<Self> {
         let enabled = KINDS.iter().zip(settings.kinds()).filter(|(_, settings)| settings.enabled);
+        let metrics = Metrics::new(POD_LIMIT)?;
+        let metrics = if has_pod_label { metrics } else { metrics.without_pod_label() };
         let findings = enabled.map(|(kind, _)| kind.id).collect();
-        Ok(Self { metrics: Metrics::new(POD_LIMIT)?, findings, otlp })
+        Ok(Self { metrics, findings, memory: Memory::default(), otlp })
     }
 
     /// Sends the metrics to the OpenTelemetry collector, when it is time to.
@@ -51,7 +55,13 @@ impl Exporter {
         let summary = session.summary()?;
         for pod in &summary.pods {
             for &id in &self.findings {
-                self.metrics.finding(&pod.pod, id, pod.findings.iter().any(|finding| finding.id == id));
+                self.metrics.finding(&pod.pod, id, false);
+            }
+        }
+        // Pods without a label of their own share the series: it is 1 when one of them has the finding.
+        for pod in &summary.pods {
+            for finding in pod.findings.iter().filter(|finding| self.findings.contains(&finding.id)) {
+                self.metrics.finding(&pod.pod, finding.id, true);
             }
         }
         self.metrics.accounting(&summary.accounting);
@@ -68,6 +78,7 @@ impl Exporter {
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
         self.metrics.settled(request);
+        self.memory.request(request);
         if let Some(otlp) = &self.otlp {
             otlp.request(request, wall_clock());
         }
@@ -93,6 +104,12 @@ impl Observer for Exporter {
             FlowEvent::Closed { srtt_us } => self.metrics.tcp_round_trip(pod, srtt_us),
             FlowEvent::Retransmits(segments) => self.metrics.tcp_retransmits(pod, segments),
         }
+    }
+
+    fn gone(&mut self, pod: &Arc<Pod>) {
+        tracing::debug!(pod = %pod, "a pod is gone: its series are removed");
+        self.metrics.forget(pod);
+        self.memory.forget(pod);
     }
 
     fn finding(&mut self, event: &Event<'_>) {

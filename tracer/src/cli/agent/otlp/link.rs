@@ -1,6 +1,11 @@
 //! The connection to a collector.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use opentelemetry_proto::tonic::{
@@ -20,29 +25,36 @@ use tonic::{
 /// How long an export may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A header of each export.
-#[derive(Clone)]
-pub(super) struct Header(AsciiMetadataKey, AsciiMetadataValue);
+/// Longest file of headers.
+const HEADERS_LIMIT: u64 = 64 << 10;
 
-impl std::fmt::Debug for Header {
-    /// Without the value: it is a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Header").field(&self.0).finish_non_exhaustive()
-    }
+/// Reads lines of `NAME=VALUE`, but for empty ones and those that begin with `#`; what it says of a mistake has no value.
+fn read_headers(path: &Path) -> anyhow::Result<MetadataMap> {
+    let what = || format!("cannot use the headers for the collector in {}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).with_context(what)?;
+    file.take(HEADERS_LIMIT).read_to_string(&mut text).with_context(what)?;
+    headers(&text).with_context(what)
 }
 
-/// Reads `NAME=VALUE`; what it says of a mistake has not the value.
-pub(super) fn parse_header(text: &str) -> Result<Header, String> {
-    let (name, value) = text.split_once('=').ok_or("a header is NAME=VALUE")?;
-    let name = name.trim();
-    let key = AsciiMetadataKey::from_bytes(name.to_ascii_lowercase().as_bytes())
-        .map_err(|_| format!("{name:?} is no name of a header"))?;
-    let mut value: AsciiMetadataValue = value
-        .trim()
-        .parse()
-        .map_err(|_| format!("the value of {name} has characters that no header may have"))?;
-    value.set_sensitive(true);
-    Ok(Header(key, value))
+fn headers(text: &str) -> anyhow::Result<MetadataMap> {
+    let mut headers = MetadataMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let number = number + 1;
+        let (name, value) = line.split_once('=').with_context(|| format!("line {number} is not NAME=VALUE"))?;
+        let key = AsciiMetadataKey::from_bytes(name.trim().to_ascii_lowercase().as_bytes())
+            .map_err(|_| anyhow::anyhow!("line {number}: no name of a header stands before the ="))?;
+        let mut value: AsciiMetadataValue = value.trim().parse().map_err(|_| {
+            anyhow::anyhow!("line {number}: the value of {key} has characters that no header may have")
+        })?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    Ok(headers)
 }
 
 /// Reads a URL with a scheme, a host and no path.
@@ -67,8 +79,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// To an endpoint; `ca` is the file of a certificate authority.
-    pub(super) fn new(uri: &Uri, headers: &[Header], ca: Option<&Path>) -> anyhow::Result<Self> {
+    /// To an endpoint, with a file of headers and one of a certificate authority.
+    pub(super) fn new(uri: &Uri, headers: Option<&Path>, ca: Option<&Path>) -> anyhow::Result<Self> {
         let mut endpoint = Channel::builder(uri.clone()).connect_timeout(TIMEOUT).timeout(TIMEOUT);
         if uri.scheme_str() == Some("https") {
             let mut tls = ClientTlsConfig::new();
@@ -83,11 +95,8 @@ impl Link {
             };
             endpoint = endpoint.tls_config(tls).context("cannot prepare TLS to the collector")?;
         }
-        let mut all = MetadataMap::new();
-        for Header(name, value) in headers {
-            all.insert(name.clone(), value.clone());
-        }
-        Ok(Self { endpoint, headers: all })
+        let headers = headers.map(read_headers).transpose()?.unwrap_or_default();
+        Ok(Self { endpoint, headers })
     }
 
     /// Where it leads.
@@ -138,11 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_lines() {
+        let headers = headers("# the token\nAuthorization=Bearer a=b\n\nx-scope = team-1\n").unwrap();
+        assert_eq!(headers.get("authorization").unwrap(), "Bearer a=b");
+        assert_eq!(headers.get("x-scope").unwrap(), "team-1");
+        assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
     fn what_is_said_of_a_header_has_not_its_value() {
-        let header = parse_header("Authorization=Bearer s3cr3t").unwrap();
-        assert!(!format!("{header:?}").contains("s3cr3t"));
-        for wrong in ["Authorization", "a b=s3cr3t", "authorization=s3cr3t\u{1}"] {
-            assert!(!parse_header(wrong).unwrap_err().contains("s3cr3t"), "{wrong}");
+        for wrong in ["s3cr3t", "a b=s3cr3t", "authorization=s3cr3t\u{1}"] {
+            let error = headers(&format!("x=y\n{wrong}")).unwrap_err().to_string();
+            assert!(error.contains("line 2") && !error.contains("s3cr3t"), "{wrong}: {error}");
         }
+        let link = Link { endpoint: Endpoint::from_static("http://[::1]:4317"), headers: headers("a=s3cr3t").unwrap() };
+        assert!(!format!("{:?}", link.headers).contains("s3cr3t"));
     }
 }

@@ -15,8 +15,8 @@ use self::{
     link::Link,
     sender::{Item, Sender},
 };
-use super::super::stop::parse_seconds;
 use crate::{
+    cli::stop::parse_seconds,
     clock::WallClock,
     export::{
         otlp::{
@@ -35,16 +35,9 @@ pub(super) struct Args {
     /// Send breakdowns as spans, and the metrics, to this collector by OTLP over gRPC: http://host:4317 or https://host:4317
     #[arg(long, value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
     otlp_endpoint: Option<tonic::transport::Uri>,
-    /// Header of each export, such as the collector's token; also several, with commas between them
-    #[arg(
-        long,
-        value_name = "NAME=VALUE",
-        env = "TRACER_OTLP_HEADERS",
-        hide_env_values = true,
-        value_delimiter = ',',
-        value_parser = link::parse_header
-    )]
-    otlp_header: Vec<link::Header>,
+    /// Headers of each export, such as the collector's token: a file of lines NAME=VALUE
+    #[arg(long, value_name = "FILE", env = "TRACER_OTLP_HEADERS_FILE")]
+    otlp_headers_file: Option<PathBuf>,
     /// Certificate authority of the collector, PEM; the node's own ones when not given
     #[arg(long, value_name = "FILE", env = "TRACER_OTLP_CA")]
     otlp_ca: Option<PathBuf>,
@@ -89,10 +82,10 @@ impl Otlp {
     /// Begins, if an endpoint is given. The collector need not be there yet.
     ///
     /// # Errors
-    /// When the certificate authority cannot be read, or a thread cannot be started.
+    /// When a file cannot be used, or a thread cannot be started.
     pub(super) fn start(args: &Args) -> anyhow::Result<Option<Self>> {
         let Some(endpoint) = &args.otlp_endpoint else { return Ok(None) };
-        let link = Link::new(endpoint, &args.otlp_header, args.otlp_ca.as_deref())?;
+        let link = Link::new(endpoint, args.otlp_headers_file.as_deref(), args.otlp_ca.as_deref())?;
         Ok(Some(Self {
             sender: Sender::start(link)?,
             slower_than: u64::try_from(args.otlp_slower_than.as_nanos()).unwrap_or(u64::MAX),
