@@ -14,6 +14,7 @@ mod pods;
 mod report;
 mod slowest;
 mod stop;
+mod top;
 
 use std::{io, process::ExitCode};
 
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Trace for a while and print where the time of each pod's requests went
     Live(live::Args),
+    /// Watch the pods in a live table: where their time goes now, findings, slow requests
+    Top(top::Args),
     /// Read captured packets and print where the time of each pod's requests went
     Analyze(analyze::Args),
     /// Read captured packets and write a page with the slowest requests as waterfalls
@@ -53,6 +56,7 @@ pub fn run() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
     let result = match Cli::parse().command {
         Command::Live(args) => live::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -15,4 +15,4 @@ pub(crate) mod text;
 pub mod waterfall;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
