@@ -34,6 +34,22 @@ impl Totals {
         self.stages.add(&request.stages);
     }
 
+    /// What was added since these sums were `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut added = *self;
+        added.requests = added.requests.saturating_sub(earlier.requests);
+        added.stages = self.stages.since(&earlier.stages);
+        for (added, earlier) in added.attribution.iter_mut().zip(earlier.attribution) {
+            *added = added.saturating_sub(earlier);
+        }
+        for (added, earlier) in added.calls.iter_mut().zip(earlier.calls) {
+            added.count = added.count.saturating_sub(earlier.count);
+            added.nanoseconds = added.nanoseconds.saturating_sub(earlier.nanoseconds);
+        }
+        added
+    }
+
     /// Adds a call once.
     pub fn add_call(&mut self, kind: CallKind, nanoseconds: u64, attribution: Attribution) {
         let total = &mut self.calls[kind as usize];
