@@ -30,9 +30,9 @@ pub(crate) const LAB: &[&str] = &[
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
-/// What downloads, unpacks and boots the kernels.
+/// What downloads, unpacks and boots the kernels, and compiles the C of *ring* for programs without a C library.
 pub(crate) const KERNELS: &[&str] =
-    &["debian-archive-keyring", "libc-bin", "qemu-system-x86", "xz-utils", "zstd"];
+    &["debian-archive-keyring", "libc-bin", "musl-tools", "qemu-system-x86", "xz-utils", "zstd"];
 /// libFuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++"];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::memory::Memory;
 use crate::{
-    engine::{FlowEvent, Observer},
+    engine::{FlowEvent, OWN_POD, Observer},
     export::{
         prometheus::{ConnectResult, Metrics, POD_LIMIT, ResetBy},
         text,
@@ -59,15 +59,22 @@ impl Exporter {
 
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
-        self.metrics.settled(request);
-        self.memory.request(request);
+        if is_shown(&request.pod) {
+            self.metrics.settled(request);
+            self.memory.request(request);
+        }
     }
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {
-        self.metrics.call(pod, call, attribution);
+        if is_shown(pod) {
+            self.metrics.call(pod, call, attribution);
+        }
     }
 
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent) {
+        if !is_shown(pod) {
+            return;
+        }
         match event {
             FlowEvent::Connect { established, refused, nanoseconds } => {
                 let result = match (established, refused) {
@@ -92,12 +99,22 @@ impl Observer for Exporter {
     }
 
     fn finding(&mut self, event: &Event<'_>) {
+        if let Event::Opened(finding) | Event::Closed(finding) = event
+            && !is_shown(&finding.subject)
+        {
+            return;
+        }
         match event {
             Event::Opened(finding) => log("a finding opened", finding),
             Event::Closed(finding) => log("a finding closed", finding),
             Event::Evidence(..) => {}
         }
     }
+}
+
+/// All but tracer itself: who scrapes it would show as the pod's slow clients.
+fn is_shown(pod: &Pod) -> bool {
+    pod.uid != OWN_POD
 }
 
 fn log(what: &str, finding: &Finding) {
