@@ -14,6 +14,7 @@ mod demo;
 mod fuzz;
 mod incident;
 mod kernels;
+mod manifests;
 mod oracle;
 mod run;
 mod setup;
@@ -43,6 +44,8 @@ enum Command {
     Incident(incident::One),
     /// Run all incidents and their twins; leave target/incidents/summary.json and print the matrix
     Incidents(incident::All),
+    /// Check the Kubernetes manifests, the Helm chart, the alert rules and the dashboards
+    Manifests,
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Incident(options) => incident::one(&workspace, &options),
         Command::Incidents(options) => incident::all(&workspace, &options),
+        Command::Manifests => manifests::run(&workspace),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),

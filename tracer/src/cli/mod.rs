@@ -10,6 +10,7 @@ mod doctor;
 mod input;
 mod live;
 mod options;
+mod pod_cgroup;
 mod pods;
 mod report;
 mod slowest;
@@ -82,6 +83,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     };
     error.chain().any(broken)
 }
+
+#[cfg(test)]
+mod docs_tests;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::pod_cgroup;
 use crate::{
     finding::Policy,
     proto::metadata,
@@ -28,6 +29,9 @@ pub(super) struct Target {
     /// [default: the kubepods directories below the cgroup2 mount]
     #[arg(long = "cgroup", value_name = "DIR", env = "TRACER_CGROUP")]
     cgroups: Vec<PathBuf>,
+    /// Trace only the pod with this UID, of those below the cgroups: what a sidecar does
+    #[arg(long, value_name = "UID", env = "TRACER_POD_UID")]
+    pod_uid: Option<String>,
     /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
     #[arg(long = "metadata-address", value_name = "IP")]
     metadata: Vec<IpAddr>,
@@ -40,6 +44,10 @@ impl Target {
     /// What the source needs. `snap_length` is 0 unless packets are captured.
     pub(super) fn options(&self, snap_length: u32) -> anyhow::Result<Options> {
         let cgroups = if self.cgroups.is_empty() { default_cgroups()? } else { self.cgroups.clone() };
+        let cgroups = match &self.pod_uid {
+            Some(uid) => vec![pod_cgroup::find(&cgroups, uid)?],
+            None => cgroups,
+        };
         Ok(self.options_for(cgroups, snap_length))
     }
 
