@@ -9,8 +9,8 @@ mod configured;
 mod doctor;
 mod input;
 mod live;
+mod logging;
 mod options;
-mod pod_cgroup;
 mod pods;
 mod report;
 mod slowest;
@@ -51,8 +51,11 @@ enum Command {
 /// before the damage is reported).
 #[must_use]
 pub fn run() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Agent(_)) {
+        logging::begin();
+    }
+    let result = match command {
         Command::Live(args) => live::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
             Ok(code) => return code,
@@ -62,7 +65,7 @@ pub fn run() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Command::Agent(args) => agent::run(&args),
+        Command::Agent(args) => return agent::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
     };

@@ -21,18 +21,18 @@ use crate::{
 };
 
 /// When the request begins.
-pub(super) const T0: u64 = 1_000_000_000;
+pub(crate) const T0: u64 = 1_000_000_000;
 
-pub(super) fn pod() -> Arc<Pod> {
+pub(crate) fn pod() -> Arc<Pod> {
     let name = PodName { namespace: "shop".into(), name: "backend-0".into() };
     Arc::new(Pod { uid: "0b3f1c9e-5a7d-4c53-9d0e-2f4a6b8c0d1e".into(), name: Some(name) })
 }
 
-pub(super) fn unnamed_pod(uid: &str) -> Arc<Pod> {
+pub(crate) fn unnamed_pod(uid: &str) -> Arc<Pod> {
     Arc::new(Pod { uid: uid.into(), name: None })
 }
 
-pub(super) fn http(request: &str, response: &str) -> Exchange {
+pub(crate) fn http(request: &str, response: &str) -> Exchange {
     fn prefix<const N: usize>(text: &str) -> ([u8; N], u8) {
         let mut bytes = [0; N];
         let length = text.len().min(N);
@@ -44,12 +44,12 @@ pub(super) fn http(request: &str, response: &str) -> Exchange {
     Exchange::new(request, request_length, response, response_length)
 }
 
-pub(super) fn address(text: &str) -> SocketAddr {
+pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// A call that takes `duration` from `offset` after [`T0`] on.
-pub(super) fn call(kind: CallKind, offset: u64, duration: u64, peer: &str, what: What) -> Call {
+pub(crate) fn call(kind: CallKind, offset: u64, duration: u64, peer: &str, what: What) -> Call {
     Call {
         kind,
         start: T0 + offset,
@@ -65,7 +65,7 @@ pub(super) fn call(kind: CallKind, offset: u64, duration: u64, peer: &str, what:
     }
 }
 
-pub(super) fn metadata(step: Step, what: &str) -> What {
+pub(crate) fn metadata(step: Step, what: &str) -> What {
     What::Metadata(MetadataCall {
         step,
         what: what.into(),
@@ -76,7 +76,7 @@ pub(super) fn metadata(step: Step, what: &str) -> What {
     })
 }
 
-pub(super) fn lookup() -> What {
+pub(crate) fn lookup() -> What {
     What::Dns(Box::new(Lookup {
         name: "elastic.example.com".into(),
         queries: 8,
@@ -90,12 +90,12 @@ pub(super) fn lookup() -> What {
     }))
 }
 
-pub(super) fn attributed(call: Call, attribution: Attribution, requests: u32) -> AttributedCall {
+pub(crate) fn attributed(call: Call, attribution: Attribution, requests: u32) -> AttributedCall {
     AttributedCall { call: Arc::new(call), attribution, requests }
 }
 
 /// Four calls one after the other: 105.23 ms of which the metadata service takes 86.
-pub(super) fn calls() -> Vec<AttributedCall> {
+pub(crate) fn calls() -> Vec<AttributedCall> {
     let role = metadata(Step::RoleList, "GET /latest/meta-data/iam/security-credentials/");
     let credentials =
         metadata(Step::Credentials, "GET /latest/meta-data/iam/security-credentials/backend-role");
@@ -126,12 +126,12 @@ pub(super) fn calls() -> Vec<AttributedCall> {
 }
 
 /// Request 17 of the lab.
-pub(super) fn request() -> Request {
+pub(crate) fn request() -> Request {
     request_with(calls())
 }
 
 /// A request of 105.234567 ms with these calls.
-pub(super) fn request_with(calls: Vec<AttributedCall>) -> Request {
+pub(crate) fn request_with(calls: Vec<AttributedCall>) -> Request {
     let messages = Messages {
         request_first: T0,
         request_last: T0 + 12_345,
@@ -172,7 +172,7 @@ impl Evidence for Seen {
     }
 }
 
-pub(super) fn finding() -> Finding {
+pub(crate) fn finding() -> Finding {
     Finding {
         id: "metadata-credentials",
         severity: Severity::Critical,
@@ -189,7 +189,7 @@ pub(super) fn finding() -> Finding {
 }
 
 /// The fixture's request, twice, as a summary.
-pub(super) fn summary() -> Summary {
+pub(crate) fn summary() -> Summary {
     let mut totals = Totals::default();
     for _ in 0..2 {
         let request = request();
