@@ -22,6 +22,7 @@ pub(crate) const LAB: &[&str] = &[
     "procps",
     "prometheus",
     "tcpdump",
+    "tmux",
     "tshark",
     "wrk",
 ];
