@@ -111,3 +111,28 @@ pub struct PodSummary {
     /// Its open findings.
     pub findings: Vec<Finding>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_and_what_was_added_are_the_sums() {
+        let earlier = Totals {
+            requests: 2,
+            stages: Stages { receive: 1, dns: 2, connect: 3, metadata: 4, upstream: 5, own: 6, send: 7 },
+            attribution: [1, 2, 3, 4],
+            calls: [CallTotal { count: 3, nanoseconds: 30 }; 4],
+        };
+        let mut sums = earlier;
+        sums.requests += 1;
+        sums.stages.add(&earlier.stages);
+        sums.add_call(CallKind::Metadata, 7, Attribution::Shared);
+        let added = sums.since(&earlier);
+        assert_eq!((added.requests, added.stages, added.attribution), (1, earlier.stages, [0, 0, 1, 0]));
+        assert_eq!(added.calls[CallKind::Metadata as usize], CallTotal { count: 1, nanoseconds: 7 });
+        assert_eq!(added.calls[CallKind::Dns as usize], CallTotal::default());
+        // Sums that began anew are no reason to panic.
+        assert_eq!(earlier.since(&sums), Totals::default());
+    }
+}

@@ -24,6 +24,7 @@ pub(crate) const LAB: &[&str] = &[
     "procps",
     "prometheus",
     "tcpdump",
+    "tmux",
     "tshark",
     "wrk",
 ];

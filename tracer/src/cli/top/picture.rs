@@ -1,6 +1,6 @@
 //! What the screen shows at one time: two summaries, one interval apart, and what the recorder kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
@@ -125,9 +125,12 @@ impl Meter {
         clock: WallClock,
     ) -> Picture {
         let mut pods = Vec::with_capacity(summary.pods.len());
+        // Of pods that are gone, nothing stays.
+        let earlier = mem::take(&mut self.totals);
         for pod in summary.pods {
             let uid = pod.pod.uid.clone();
-            let before = self.totals.insert(uid.clone(), pod.totals).unwrap_or_default();
+            let before = earlier.get(&uid).copied().unwrap_or_default();
+            self.totals.insert(uid.clone(), pod.totals);
             pods.push(PodPicture {
                 name: text::printable(&pod.pod.to_string()).into_owned(),
                 recent: pod.totals.since(&before),

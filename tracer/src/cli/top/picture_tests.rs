@@ -24,6 +24,15 @@ fn rates_are_of_the_last_interval() {
 }
 
 #[test]
+fn a_pod_that_comes_back_begins_anew() {
+    let mut meter = Meter::new(0);
+    measure(&mut meter, 10, SECOND);
+    let nothing = summary(Vec::new());
+    assert!(meter.measure(nothing, &Recorder::default(), 2 * SECOND, WallClock::UNIX).pods.is_empty());
+    assert_eq!(measure(&mut meter, 4, 3 * SECOND).pods[0].recent.requests, 4);
+}
+
+#[test]
 fn no_time_and_no_pod_are_no_panic() {
     let picture = Picture::empty(WallClock::UNIX);
     assert_eq!((picture.per_second(5), picture.pod("x").is_some()), (0, false));

@@ -52,7 +52,13 @@ struct Recent {
     destinations: [Destinations; 2],
 }
 
-/// Keeps it. As many pods as the engine has, which has a cap.
+impl Recent {
+    fn is_empty(&self) -> bool {
+        self.slow.iter().all(Vec::is_empty) && self.destinations.iter().all(BTreeMap::is_empty)
+    }
+}
+
+/// Keeps it. As many pods as the engine had in the last minute: it has a cap.
 pub(super) struct Recorder {
     pods: FxHashMap<String, Recent>,
     /// When the newer half began.
@@ -81,6 +87,7 @@ impl Recorder {
             let [newer, older] = &mut pod.destinations;
             *older = mem::take(newer);
         }
+        self.pods.retain(|_, pod| !pod.is_empty());
     }
 
     /// The slowest requests of a pod, slowest first.
