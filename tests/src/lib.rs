@@ -26,6 +26,7 @@ pub mod pair;
 pub mod pod;
 pub mod priority;
 pub mod process;
+pub mod prometheus;
 pub mod random;
 pub mod role;
 pub mod secret;

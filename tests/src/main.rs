@@ -6,8 +6,7 @@ use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
 use tracer_lab::role::{
-    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp,
-    steady,
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp, steady,
 };
 use tracer_lab::soak::Soak;
 

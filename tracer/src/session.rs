@@ -70,6 +70,11 @@ impl Session {
         self.engine.advance(now, observer);
     }
 
+    /// Leaves out what a cgroup does: tracer's own.
+    pub fn leave_out(&mut self, cgroup: u64) {
+        self.engine.leave_out(cgroup);
+    }
+
     /// Forgets the pods that have been gone and silent for so long.
     pub fn forget_gone(&mut self, after: Duration, observer: &mut dyn Observer) {
         let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);

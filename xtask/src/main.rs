@@ -14,6 +14,7 @@ mod demo;
 mod fuzz;
 mod incident;
 mod kernels;
+mod manifests;
 mod oracle;
 mod run;
 mod setup;
@@ -44,6 +45,8 @@ enum Command {
     Incident(incident::One),
     /// Run all incidents and their twins; leave target/incidents/summary.json and print the matrix
     Incidents(incident::All),
+    /// Check the Kubernetes manifests, the Helm chart, the alert rules and the dashboards
+    Manifests,
     /// Make healthy mixed traffic with the agent on it; leave target/soak/summary.json
     Soak(soak::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Incident(options) => incident::one(&workspace, &options),
         Command::Incidents(options) => incident::all(&workspace, &options),
+        Command::Manifests => manifests::run(&workspace),
         Command::Soak(options) => soak::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),

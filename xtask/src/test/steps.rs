@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::count::{self, Counts};
 use super::{Step, require_root};
+use crate::manifests;
 use crate::run::{self, say};
 use crate::setup::{self, debian};
 use crate::tidy;
@@ -20,6 +21,7 @@ pub(super) fn run(workspace: &Workspace, step: Step, filter: Option<&str>) -> Re
         Step::Clippy => clippy(workspace).map(nothing_counted),
         Step::ClippyBpf => clippy_bpf(workspace).map(nothing_counted),
         Step::Deny => deny(workspace).map(nothing_counted),
+        Step::Manifests => manifests::run(workspace).map(nothing_counted),
         Step::Unit => unit(workspace, filter),
         Step::Build => build_release(workspace).map(nothing_counted),
         Step::Scenario => scenario(workspace, filter),

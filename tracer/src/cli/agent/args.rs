@@ -82,12 +82,11 @@ impl Args {
     /// What the source needs: of one pod, or of all.
     pub(super) fn options(&self) -> anyhow::Result<Options> {
         let places = || Places::of(self.target.given_cgroups());
-        let uid = match &self.pod_uid {
-            Some(uid) => uid.clone(),
+        let cgroups = match &self.pod_uid {
+            Some(uid) => places().of_pod(uid)?,
             None if self.own_pod => places().own_pod().context("--own-pod")?,
             None => return self.target.options(0),
         };
-        let cgroups = places().of_pod(&uid)?;
         Ok(self.target.options_for(cgroups, 0))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{memory::Memory, otlp::Otlp};
 use crate::{
-    engine::{FlowEvent, Observer},
+    engine::{FlowEvent, OWN_POD, Observer},
     export::{
         prometheus::{ConnectResult, Metrics, POD_LIMIT, ResetBy},
         text,
@@ -77,18 +77,25 @@ impl Exporter {
 
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
-        self.metrics.settled(request);
-        self.memory.request(request);
-        if let Some(otlp) = &self.otlp {
-            otlp.request(request, wall_clock());
+        if is_shown(&request.pod) {
+            self.metrics.settled(request);
+            self.memory.request(request);
+            if let Some(otlp) = &self.otlp {
+                otlp.request(request, wall_clock());
+            }
         }
     }
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {
-        self.metrics.call(pod, call, attribution);
+        if is_shown(pod) {
+            self.metrics.call(pod, call, attribution);
+        }
     }
 
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent) {
+        if !is_shown(pod) {
+            return;
+        }
         match event {
             FlowEvent::Connect { established, refused, nanoseconds } => {
                 let result = match (established, refused) {
@@ -113,12 +120,22 @@ impl Observer for Exporter {
     }
 
     fn finding(&mut self, event: &Event<'_>) {
+        if let Event::Opened(finding) | Event::Closed(finding) = event
+            && !is_shown(&finding.subject)
+        {
+            return;
+        }
         match event {
             Event::Opened(finding) => log("a finding opened", finding),
             Event::Closed(finding) => log("a finding closed", finding),
             Event::Evidence(..) => {}
         }
     }
+}
+
+/// All but tracer itself: who scrapes it would show as the pod's slow clients.
+fn is_shown(pod: &Pod) -> bool {
+    pod.uid != OWN_POD
 }
 
 fn log(what: &str, finding: &Finding) {

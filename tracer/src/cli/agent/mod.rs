@@ -37,7 +37,7 @@ use crate::{
     export::json,
     finding::{Period, Policy},
     session::{Session, TICK},
-    source::live::{boot_time, wall_clock},
+    source::live::{boot_time, pod_cgroup::Places, wall_clock},
 };
 
 /// Traces and serves until stopped. Its messages are its log.
@@ -87,6 +87,9 @@ fn trace(args: &Args, config: &Config) -> anyhow::Result<()> {
     flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle signals")?;
     let options = args.options()?;
     let mut session = begin(&options, policy)?;
+    if let Some(own) = Places(options.cgroups.clone()).own_cgroup() {
+        session.leave_out(own);
+    }
     let (server, queries) = Server::start(listener, security, reload)?;
     tracing::info!("{}", ready(&options, &session));
     while !stop.is_now() {

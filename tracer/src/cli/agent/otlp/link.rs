@@ -1,11 +1,6 @@
 //! The connection to a collector.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, io::Read as _, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry_proto::tonic::{
@@ -45,7 +40,8 @@ fn headers(text: &str) -> anyhow::Result<MetadataMap> {
             continue;
         }
         let number = number + 1;
-        let (name, value) = line.split_once('=').with_context(|| format!("line {number} is not NAME=VALUE"))?;
+        let (name, value) =
+            line.split_once('=').with_context(|| format!("line {number} is not NAME=VALUE"))?;
         let key = AsciiMetadataKey::from_bytes(name.trim().to_ascii_lowercase().as_bytes())
             .map_err(|_| anyhow::anyhow!("line {number}: no name of a header stands before the ="))?;
         let mut value: AsciiMetadataValue = value.trim().parse().map_err(|_| {
@@ -160,7 +156,10 @@ mod tests {
             let error = headers(&format!("x=y\n{wrong}")).unwrap_err().to_string();
             assert!(error.contains("line 2") && !error.contains("s3cr3t"), "{wrong}: {error}");
         }
-        let link = Link { endpoint: Endpoint::from_static("http://[::1]:4317"), headers: headers("a=s3cr3t").unwrap() };
+        let link = Link {
+            endpoint: Endpoint::from_static("http://[::1]:4317"),
+            headers: headers("a=s3cr3t").unwrap(),
+        };
         assert!(!format!("{:?}", link.headers).contains("s3cr3t"));
     }
 }
