@@ -55,7 +55,7 @@ pub(in crate::cli) struct Args {
     )]
     pub(super) metrics_pod_label: bool,
     #[command(flatten)]
-    pub(super) otlp: otlp::Args,
+    pub(super) otlp: otlp::OtlpArgs,
     #[command(flatten)]
     pub(super) logging: Logging,
 }

@@ -31,7 +31,7 @@ use crate::{
 
 /// Where to send to, and what.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct OtlpArgs {
     /// Send breakdowns as spans, and the metrics, to this collector by OTLP over gRPC: http://host:4317 or https://host:4317
     #[arg(long, value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
     otlp_endpoint: Option<tonic::transport::Uri>,
@@ -83,7 +83,7 @@ impl Otlp {
     ///
     /// # Errors
     /// When a file cannot be used, or a thread cannot be started.
-    pub(super) fn start(args: &Args) -> anyhow::Result<Option<Self>> {
+    pub(super) fn start(args: &OtlpArgs) -> anyhow::Result<Option<Self>> {
         let Some(endpoint) = &args.otlp_endpoint else { return Ok(None) };
         let link = Link::new(endpoint, args.otlp_headers_file.as_deref(), args.otlp_ca.as_deref())?;
         Ok(Some(Self {
