@@ -11,6 +11,7 @@
 )]
 
 pub mod bpf;
+pub mod browser;
 pub mod capture;
 pub mod clock;
 pub mod demo;
@@ -28,6 +29,7 @@ pub mod process;
 pub mod random;
 pub mod role;
 pub mod secret;
+pub mod soak;
 pub mod tracer;
 pub mod wire;
 

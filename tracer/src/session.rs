@@ -52,9 +52,14 @@ impl Session {
         &self.source
     }
 
-    /// The source, to drain packets.
-    pub fn source_mut(&mut self) -> &mut LiveSource {
-        &mut self.source
+    /// Gives at most `limit` packets of the ring to `take`, with a way to learn the pod of a cgroup.
+    pub fn drain_packets(
+        &mut self,
+        limit: usize,
+        mut take: impl FnMut(&[u8], &mut dyn FnMut(u64) -> Arc<Pod>),
+    ) {
+        let engine = &mut self.engine;
+        self.source.drain_packets(limit, |record| take(record, &mut |cgroup| engine.resolve(cgroup)));
     }
 
     /// Drains the ring and settles what can be settled.
@@ -63,6 +68,12 @@ impl Session {
         self.engine.set_clock(wall_clock());
         self.drain(observer);
         self.engine.advance(now, observer);
+    }
+
+    /// Forgets the pods that have been gone and silent for so long.
+    pub fn forget_gone(&mut self, after: Duration, observer: &mut dyn Observer) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.engine.forget_gone(boot_time(), after, observer);
     }
 
     /// Detaches, drains what is left and settles everything.

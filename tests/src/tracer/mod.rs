@@ -19,8 +19,8 @@ pub mod terminal;
 
 use report::{Summary, TracedRequest};
 
-/// What the tracer prints on stderr once it is attached.
-const READY: &str = "tracer: ready:";
+/// What the tracer says on stderr once it is attached: as a message, or as a line of the agent's log.
+const READY: &str = "ready: tracing";
 /// Where the agent listens, on the loopback of the lab's node.
 const LISTEN: &str = "127.0.0.1:9464";
 /// Longer than attaching or draining takes.

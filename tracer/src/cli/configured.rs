@@ -1,6 +1,11 @@
 //! The configuration file of the commands that look for findings.
 
-use std::{fs::File, io::Read as _, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 
@@ -12,7 +17,7 @@ use crate::{
 /// Which file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Configured {
-    /// JSON file with the thresholds of findings [default: those of docs/findings]
+    /// JSON file with settings and the thresholds of findings: see docs/configuration.md
     #[arg(long, value_name = "FILE", env = "TRACER_CONFIG")]
     config: Option<PathBuf>,
 }
@@ -21,6 +26,11 @@ impl Configured {
     /// What findings are judged by over a period.
     pub(super) fn policy(&self, period: Period) -> anyhow::Result<Policy> {
         Ok(Policy { period, settings: Arc::new(self.load()?.findings) })
+    }
+
+    /// The file's name.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// Reads the file; without one everything is as by default.

@@ -9,6 +9,7 @@ mod configured;
 mod doctor;
 mod input;
 mod live;
+mod logging;
 mod options;
 mod pods;
 mod report;
@@ -53,8 +54,11 @@ enum Command {
 /// before the damage is reported).
 #[must_use]
 pub fn run() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Agent(_)) {
+        logging::begin();
+    }
+    let result = match command {
         Command::Live(args) => live::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
@@ -65,7 +69,7 @@ pub fn run() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Command::Agent(args) => agent::run(&args),
+        Command::Agent(args) => return agent::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
     };

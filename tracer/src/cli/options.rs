@@ -26,13 +26,18 @@ pub(super) enum Output {
 pub(super) struct Target {
     /// cgroup v2 directory to trace, with everything below it; can be given several times
     /// [default: the kubepods directories below the cgroup2 mount]
-    #[arg(long = "cgroup", value_name = "DIR", env = "TRACER_CGROUP")]
+    #[arg(long = "cgroup", value_name = "DIR", value_delimiter = ',', env = "TRACER_CGROUP")]
     cgroups: Vec<PathBuf>,
     /// Further address of a metadata service, besides those of AWS, GCP, Azure and Alibaba
-    #[arg(long = "metadata-address", value_name = "IP")]
+    #[arg(
+        long = "metadata-address",
+        value_name = "IP",
+        value_delimiter = ',',
+        env = "TRACER_METADATA_ADDRESS"
+    )]
     metadata: Vec<IpAddr>,
     /// Size of the kernel's ring buffer in KiB, a power of two
-    #[arg(long, value_name = "KIB", default_value_t = 8192, value_parser = parse_ring)]
+    #[arg(long, value_name = "KIB", default_value_t = 8192, value_parser = parse_ring, env = "TRACER_RING_KIB")]
     ring_kib: u32,
 }
 
@@ -41,6 +46,11 @@ impl Target {
     pub(super) fn options(&self, snap_length: u32) -> anyhow::Result<Options> {
         let cgroups = if self.cgroups.is_empty() { default_cgroups()? } else { self.cgroups.clone() };
         Ok(self.options_for(cgroups, snap_length))
+    }
+
+    /// The cgroups that were given; none when those of all pods are meant.
+    pub(super) fn given_cgroups(&self) -> &[PathBuf] {
+        &self.cgroups
     }
 
     /// As [`Target::options`], for these cgroups.
@@ -83,9 +93,20 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 
 /// Starts tracing and says so on standard error; findings are judged by `policy`.
 pub(super) fn start(options: &Options, policy: Policy) -> anyhow::Result<Session> {
+    let session = begin(options, policy)?;
+    eprintln!("tracer: {}", ready(options, &session));
+    Ok(session)
+}
+
+/// Starts tracing without a word.
+pub(super) fn begin(options: &Options, policy: Policy) -> anyhow::Result<Session> {
     let session = Session::start(options, policy)?;
     privilege::give_up().context("cannot give up capabilities after attaching")?;
-    let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
-    eprintln!("tracer: ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source());
     Ok(session)
+}
+
+/// That tracing has begun, of what, and how well.
+pub(super) fn ready(options: &Options, session: &Session) -> String {
+    let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
+    format!("ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source())
 }

@@ -66,7 +66,29 @@ fn what_is_said_twice_or_elsewhere_is_an_error() {
     assert!(
         error(r#"{"findings": {"dns-search": {"enabled": true, "enabled": true}}}"#).ends_with("given twice")
     );
-    assert!(error(r#"{"finding": {}}"#).contains("unknown field `finding`, expected `findings`"));
+    assert!(error(r#"{"finding": {}}"#).contains("unknown field `finding`, expected `findings` or `agent`"));
+}
+
+#[test]
+fn settings_of_the_agent_are_texts_for_its_flags() {
+    use agent::Given::{List, One};
+    let given = |text: &str| Config::parse(text.as_bytes()).map(|config| config.agent.0);
+    assert_eq!(
+        given(
+            r#"{"agent": {"listen": "[::]:9464", "own_pod": true, "ring_kib": 64, "cgroup": ["/a", "/b"]}}"#
+        ),
+        Ok(vec![
+            ("listen".into(), One("[::]:9464".into())),
+            ("own_pod".into(), One("true".into())),
+            ("ring_kib".into(), One("64".into())),
+            ("cgroup".into(), List(vec!["/a".into(), "/b".into()])),
+        ])
+    );
+    assert!(error(r#"{"agent": {"listen": "a", "listen": "b"}}"#).ends_with("\"listen\" is given twice"));
+    let allowed = "expected a text, a number, true, false or a list of those";
+    assert!(error(r#"{"agent": {"listen": {}}}"#).ends_with(allowed));
+    assert!(error(r#"{"agent": {"listen": null}}"#).ends_with(allowed));
+    assert!(error(r#"{"agent": {"cgroup": [["/a"]]}}"#).contains("a list in a list"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The configuration file: JSON whose every field may be left out. Pure: bytes in, settings out.
 
+pub mod agent;
 mod findings;
 
 use serde::Deserialize;
@@ -16,6 +17,8 @@ pub struct Config {
     /// How findings are recognised.
     #[serde(deserialize_with = "findings::settings")]
     pub findings: Settings,
+    /// How the agent runs.
+    pub agent: agent::Settings,
 }
 
 /// Why bytes are no configuration.

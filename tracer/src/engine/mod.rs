@@ -3,13 +3,14 @@
 
 mod dns;
 mod exchange;
+mod gone;
 mod metadata;
 mod peers;
 mod pod;
 mod streams;
 mod told;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
@@ -43,6 +44,11 @@ pub struct Resolved {
 pub trait Resolve {
     /// The pod of a cgroup v2 id.
     fn resolve(&mut self, cgroup: u64) -> Resolved;
+
+    /// The UIDs of the pods that there are now; `None` when that is not known, and no pod counts as gone.
+    fn living(&mut self) -> Option<BTreeSet<String>> {
+        None
+    }
 }
 
 /// What happened to a flow.
@@ -81,6 +87,8 @@ pub trait Observer {
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent);
     /// A finding opened or closed, or a call is evidence for one that is open: after that call settled.
     fn finding(&mut self, _event: &Event<'_>) {}
+    /// A pod is gone and forgotten: nothing more comes of it.
+    fn gone(&mut self, _pod: &Arc<Pod>) {}
 }
 
 /// Things that were seen and could not be used, by reason.
@@ -145,6 +153,8 @@ pub struct Engine<R> {
     policy: Policy,
     ledger: Ledger,
     oddities: Oddities,
+    /// When it is looked next which pods there are.
+    next_look: u64,
 }
 
 impl<R: Resolve> Engine<R> {
@@ -162,6 +172,7 @@ impl<R: Resolve> Engine<R> {
             policy: policy.into(),
             ledger: Ledger::default(),
             oddities: Oddities::default(),
+            next_look: 0,
         }
     }
 
@@ -227,11 +238,7 @@ impl<R: Resolve> Engine<R> {
             ..self.oddities
         };
         for pod in &self.pods {
-            all.late += pod.tracker.late;
-            all.abandoned += pod.tracker.abandoned;
-            all.unanswered += pod.tracker.unanswered;
-            all.implausible += pod.tracker.implausible;
-            all.unmatched_dns += pod.lookups.unmatched;
+            all.add(pod);
         }
         all
     }
@@ -243,7 +250,9 @@ impl<R: Resolve> Engine<R> {
 
     fn pod(&mut self, cgroup: u64) -> Option<&mut PodState> {
         let at = self.index(cgroup);
-        self.pods.get_mut(at)
+        let pod = self.pods.get_mut(at)?;
+        pod.presence.heard = true;
+        Some(pod)
     }
 
     /// Where the pod of a cgroup stands in `pods`, known from now on.

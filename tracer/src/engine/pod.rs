@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Observer, peers::Peers};
+use super::{Observer, gone::Presence, peers::Peers};
 use crate::{
     finding::{Event, Ledger, Policy, Watch},
     flow::Messages,
@@ -22,6 +22,7 @@ pub struct PodState {
     pub(super) tracker: PodTracker,
     pub(super) lookups: Lookups,
     pub(super) peers: Peers,
+    pub(super) presence: Presence,
     totals: Totals,
     watch: Watch,
 }
@@ -34,6 +35,7 @@ impl PodState {
             tracker: PodTracker::default(),
             lookups: Lookups::default(),
             peers: Peers::default(),
+            presence: Presence::default(),
             totals: Totals::default(),
         }
     }
@@ -52,6 +54,7 @@ impl PodState {
     }
 
     pub(super) fn advance(&mut self, now: u64, ledger: &mut Ledger, observer: &mut dyn Observer) {
+        self.presence.advance(now);
         for report in self.lookups.advance(now) {
             self.lookup(report, now);
         }
@@ -75,6 +78,11 @@ impl PodState {
         });
         self.tracker.finish(pod, now, &mut |settled| settle(pod, totals, watch, peers, observer, settled));
         self.watch.finish(now, ledger, &mut |event| observer.finding(&event));
+    }
+
+    /// Nothing more comes of the pod: its findings close.
+    pub(super) fn close(&mut self, ledger: &mut Ledger, observer: &mut dyn Observer) {
+        self.watch.close(ledger, &mut |event| observer.finding(&event));
     }
 
     pub(super) fn summary(&self) -> PodSummary {

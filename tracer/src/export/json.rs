@@ -32,7 +32,8 @@ pub fn summary(summary: &Summary, clock: WallClock) -> Json {
     })
 }
 
-fn pod(summary: &PodSummary, clock: WallClock) -> Json {
+/// One pod of a summary.
+pub(crate) fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     let totals = &summary.totals;
     let stages = Stages::NAMES.into_iter().zip(totals.stages.values().map(seconds));
     let attribution = Attribution::ALL.map(Attribution::name).into_iter().zip(totals.attribution);
@@ -51,7 +52,8 @@ fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     })
 }
 
-fn finding(finding: &Finding, clock: WallClock) -> Json {
+/// A finding.
+pub(crate) fn finding(finding: &Finding, clock: WallClock) -> Json {
     json!({
         "id": finding.id,
         "severity": finding.severity.name(),
@@ -87,27 +89,20 @@ fn seconds(nanoseconds: u64) -> f64 {
 #[must_use]
 #[expect(clippy::missing_panics_doc, reason = "a line has text keys and no value that JSON lacks")]
 pub fn request_line(request: &Request, clock: &WallClock) -> String {
-    let t0 = request.messages.request_first;
-    let http = request.http.as_ref();
-    let line = Line {
-        pod: request.pod.to_string(),
-        time_unix_ns: clock.unix_ns(t0),
-        flow: request.flow,
-        number: request.number,
-        method: http.and_then(Http::method),
-        path: http.and_then(Http::path).map(|path| path.to_string()),
-        status: http.and_then(Http::status),
-        grpc_status: http.and_then(Http::grpc_status),
-        local: request.transport.local,
-        peer: request.transport.peer,
-        request_bytes: request.messages.request_bytes,
-        response_bytes: request.messages.response_bytes,
-        total_ns: request.total(),
-        stages_ns: StagesNs(&request.stages),
-        calls: request.calls.iter().map(|call| CallLine::of(call, t0)).collect(),
-        marks: request.marks.names().collect(),
-    };
-    serde_json::to_string(&line).expect("a line of text and numbers is JSON")
+    serde_json::to_string(&Line::of(request, *clock)).expect("a line of text and numbers is JSON")
+}
+
+/// A settled request as its line has it, with the words that people read: what it was, how it ended, and the same of each
+/// call.
+pub(crate) fn request(request: &Request, clock: WallClock) -> Json {
+    let mut line = json!(Line::of(request, clock));
+    line["title"] = text::printable(&text::title(request)).into();
+    line["outcome"] = text::outcome(request).into();
+    for (at, call) in request.calls.iter().enumerate() {
+        line["calls"][at]["flow"] = call.call.flow.into();
+        line["calls"][at]["detail"] = text::detail(&call.call).into();
+    }
+    line
 }
 
 #[derive(Serialize)]
@@ -129,6 +124,31 @@ struct Line<'a> {
     stages_ns: StagesNs<'a>,
     calls: Vec<CallLine>,
     marks: Vec<&'static str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(request: &'a Request, clock: WallClock) -> Self {
+        let t0 = request.messages.request_first;
+        let http = request.http.as_ref();
+        Self {
+            pod: request.pod.to_string(),
+            time_unix_ns: clock.unix_ns(t0),
+            flow: request.flow,
+            number: request.number,
+            method: http.and_then(Http::method),
+            path: http.and_then(Http::path).map(|path| path.to_string()),
+            status: http.and_then(Http::status),
+            grpc_status: http.and_then(Http::grpc_status),
+            local: request.transport.local,
+            peer: request.transport.peer,
+            request_bytes: request.messages.request_bytes,
+            response_bytes: request.messages.response_bytes,
+            total_ns: request.total(),
+            stages_ns: StagesNs(&request.stages),
+            calls: request.calls.iter().map(|call| CallLine::of(call, t0)).collect(),
+            marks: request.marks.names().collect(),
+        }
+    }
 }
 
 struct StagesNs<'a>(&'a Stages);

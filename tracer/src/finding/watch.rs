@@ -155,6 +155,14 @@ impl Watch {
         self.judge(now, self.period == Period::WholeRun, ledger, tell);
     }
 
+    /// The pod is gone: closes what is open.
+    pub fn close(&mut self, ledger: &mut Ledger, tell: Tell<'_>) {
+        for open in self.kinds.iter_mut().flat_map(|watched| watched.open.drain(..)) {
+            ledger.give_back();
+            tell(Event::Closed(&open.finding));
+        }
+    }
+
     /// What is open, worst first.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! The cgroup2 tree of this node: id → path → pod. This is an edge: it reads the file system.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -69,9 +69,20 @@ impl Resolve for CgroupTable {
         }
         let path = self.paths.get(&cgroup);
         let uid = match path {
-            Some(path) => pod_uid(path).unwrap_or_else(|| path.clone()),
+            Some(path) => uid(path),
             None => format!("cgroup:{cgroup}"),
         };
         Resolved { pod: Pod { uid, name: None }, known: path.is_some() }
     }
+
+    fn living(&mut self) -> Option<BTreeSet<String>> {
+        self.walk();
+        // Without even its root the tree could not be read.
+        (!self.paths.is_empty()).then(|| self.paths.values().map(|path| uid(path)).collect())
+    }
+}
+
+/// The UID of a pod's cgroup; the path of one outside a pod.
+fn uid(path: &str) -> String {
+    pod_uid(path).unwrap_or_else(|| path.to_owned())
 }

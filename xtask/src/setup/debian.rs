@@ -12,6 +12,8 @@ use crate::workspace::{Workspace, is_root};
 
 /// The lab's servers and the independent tools its tests compare with.
 pub(crate) const LAB: &[&str] = &[
+    "chromium",
+    "chromium-driver",
     "dnsmasq-base",
     "iproute2",
     "nftables",

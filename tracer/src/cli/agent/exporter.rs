@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::memory::Memory;
 use crate::{
     engine::{FlowEvent, Observer},
     export::{
@@ -20,13 +21,18 @@ pub(super) struct Exporter {
     metrics: Metrics,
     /// The findings that are looked for.
     findings: Vec<&'static str>,
+    /// What is shown besides sums.
+    pub(super) memory: Memory,
 }
 
 impl Exporter {
     /// Without a series of a pod yet.
-    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &Settings, has_pod_label: bool) -> anyhow::Result<Self> {
         let enabled = KINDS.iter().zip(settings.kinds()).filter(|(_, settings)| settings.enabled);
-        Ok(Self { metrics: Metrics::new(POD_LIMIT)?, findings: enabled.map(|(kind, _)| kind.id).collect() })
+        let metrics = Metrics::new(POD_LIMIT)?;
+        let metrics = if has_pod_label { metrics } else { metrics.without_pod_label() };
+        let findings = enabled.map(|(kind, _)| kind.id).collect();
+        Ok(Self { metrics, findings, memory: Memory::default() })
     }
 
     /// The exposition, as of now.
@@ -34,7 +40,13 @@ impl Exporter {
         let summary = session.summary()?;
         for pod in &summary.pods {
             for &id in &self.findings {
-                self.metrics.finding(&pod.pod, id, pod.findings.iter().any(|finding| finding.id == id));
+                self.metrics.finding(&pod.pod, id, false);
+            }
+        }
+        // Pods without a label of their own share the series: it is 1 when one of them has the finding.
+        for pod in &summary.pods {
+            for finding in pod.findings.iter().filter(|finding| self.findings.contains(&finding.id)) {
+                self.metrics.finding(&pod.pod, finding.id, true);
             }
         }
         self.metrics.accounting(&summary.accounting);
@@ -48,6 +60,7 @@ impl Exporter {
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
         self.metrics.settled(request);
+        self.memory.request(request);
     }
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {
@@ -70,6 +83,12 @@ impl Observer for Exporter {
             FlowEvent::Closed { srtt_us } => self.metrics.tcp_round_trip(pod, srtt_us),
             FlowEvent::Retransmits(segments) => self.metrics.tcp_retransmits(pod, segments),
         }
+    }
+
+    fn gone(&mut self, pod: &Arc<Pod>) {
+        tracing::debug!(pod = %pod, "a pod is gone: its series are removed");
+        self.metrics.forget(pod);
+        self.memory.forget(pod);
     }
 
     fn finding(&mut self, event: &Event<'_>) {

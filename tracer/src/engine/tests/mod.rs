@@ -1,6 +1,7 @@
 mod dns;
 mod findings;
 mod flows;
+mod gone;
 mod incident;
 
 use bytemuck::Zeroable as _;

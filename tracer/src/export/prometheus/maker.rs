@@ -51,6 +51,11 @@ impl PodLabels {
         }
     }
 
+    /// Without the pod: its series are those of its namespace and workload.
+    pub(super) fn without_pod(self) -> Self {
+        Self { pod: String::new(), ..self }
+    }
+
     /// All pods above the limit; no pod can have this name.
     pub(super) fn other() -> Self {
         Self { namespace: String::new(), pod: "~other".to_owned() }

@@ -43,6 +43,8 @@ pub struct Metrics {
     /// Looked up for every request, so with a fast hash; the kubelet chose the keys.
     pods: FxHashMap<Arc<Pod>, PodSeries>,
     pod_limit: usize,
+    /// Whether series tell pods apart.
+    has_pod_label: bool,
     /// Where the pods above the limit are counted.
     other: PodSeries,
     /// Every finding that a pod was said to have or not to have.
@@ -62,9 +64,19 @@ impl Metrics {
             families,
             pods: FxHashMap::default(),
             pod_limit,
+            has_pod_label: true,
             other: PodSeries::new(PodLabels::other()),
             findings: BTreeSet::new(),
         })
+    }
+
+    /// With series that tell only namespaces and workloads apart: those of their pods are added up, from the first
+    /// observation on.
+    #[must_use]
+    pub fn without_pod_label(mut self) -> Self {
+        self.has_pod_label = false;
+        self.other = PodSeries::new(PodLabels::other().without_pod());
+        self
     }
 
     /// Counts a settled request; one that was never answered has no duration, and is an oddity only.
@@ -125,9 +137,10 @@ impl Metrics {
 
     /// Removes the series of a pod that is gone, unless another pod of the same name still has them.
     pub fn forget(&mut self, pod: &Pod) {
-        if let Some(series) = self.pods.remove(pod)
-            && !self.pods.values().any(|other| other.labels() == series.labels())
-        {
+        let Some(mut series) = self.pods.remove(pod) else { return };
+        // What others go on counting must not lose what this one counted.
+        series.flush();
+        if !self.pods.values().any(|other| other.labels() == series.labels()) {
             series.remove(&self.families, self.findings.iter().copied());
         }
     }
@@ -158,7 +171,10 @@ impl Metrics {
         let room = self.pods.len() < self.pod_limit;
         let series = match self.pods.entry(Arc::clone(pod)) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) if room => new.insert(PodSeries::new(PodLabels::of(pod))),
+            Entry::Vacant(new) if room => {
+                let labels = PodLabels::of(pod);
+                new.insert(PodSeries::new(if self.has_pod_label { labels } else { labels.without_pod() }))
+            }
             Entry::Vacant(_) => {
                 self.families.own.overflow.inc();
                 &mut self.other

@@ -161,6 +161,25 @@ fn pods_above_the_limit_share_their_series() {
 }
 
 #[test]
+fn without_their_label_pods_add_up_and_stay_added_up() {
+    let mut metrics = Metrics::new(POD_LIMIT).unwrap().without_pod_label();
+    for uid in ["a", "b"] {
+        let pod = Arc::new(Pod { uid: uid.to_owned(), ..(*fixture::pod()).clone() });
+        metrics.tcp_retransmits(&pod, 2);
+        metrics.tcp_round_trip(&pod, 80);
+    }
+    let series = "tracer_tcp_retransmits_total{namespace=\"shop\",pod=\"\",workload=\"\"}";
+    assert!((sample(&text(&mut metrics), series) - 4.0).abs() < 1e-9);
+    metrics.tcp_round_trip(&Arc::new(Pod { uid: "a".to_owned(), ..(*fixture::pod()).clone() }), 90);
+    metrics.forget(&Pod { uid: "a".to_owned(), ..(*fixture::pod()).clone() });
+    let text = text(&mut metrics);
+    assert!((sample(&text, series) - 4.0).abs() < 1e-9);
+    let round_trips = "tracer_tcp_srtt_seconds_count{namespace=\"shop\",pod=\"\",workload=\"\"}";
+    assert!((sample(&text, round_trips) - 3.0).abs() < 1e-9);
+    assert!(!text.contains("backend-0"));
+}
+
+#[test]
 fn a_pod_that_is_gone_leaves_nothing() {
     let mut metrics = metrics();
     metrics.forget(&fixture::pod());

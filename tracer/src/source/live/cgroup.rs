@@ -25,6 +25,12 @@ pub fn mount_point_of(path: &Path) -> Option<PathBuf> {
         .max_by_key(|mount| mount.components().count())
 }
 
+/// Every place where cgroup2 is mounted.
+#[must_use]
+pub fn mounts() -> Vec<PathBuf> {
+    mount_points(&fs::read_to_string("/proc/self/mounts").unwrap_or_default()).collect()
+}
+
 /// Mount points of cgroup2 in the order of `/proc/self/mounts`.
 fn mount_points(mounts: &str) -> impl Iterator<Item = PathBuf> {
     mounts.lines().filter_map(|line| {

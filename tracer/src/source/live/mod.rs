@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 mod load;
+pub mod pod_cgroup;
 pub mod privilege;
 pub mod stats;
 pub mod thread_source;

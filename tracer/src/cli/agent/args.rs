@@ -1,0 +1,107 @@
+//! What the agent can be told, by flag, environment or file: the same settings under the same names.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::ArgAction;
+
+use super::server::Files;
+use crate::{
+    cli::{configured::Configured, logging::Logging, options::Target, stop::parse_seconds},
+    pod::cgroup::pod_uid,
+    source::live::{Options, pod_cgroup::Places},
+};
+
+/// Arguments of `tracer agent`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// Trace this pod only (sidecar): its UID, found below the cgroup2 mounts or below --cgroup
+    #[arg(long, value_name = "UID", value_parser = parse_uid, env = "TRACER_POD_UID")]
+    pub(super) pod_uid: Option<String>,
+    /// Trace the agent's own pod only (sidecar)
+    #[arg(
+        long, value_name = "BOOL", env = "TRACER_OWN_POD", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true
+    )]
+    pub(super) own_pod: bool,
+    #[command(flatten)]
+    pub(super) configured: Configured,
+    /// Say whether the configuration can be used, and end
+    #[arg(long)]
+    pub(super) check_config: bool,
+    /// Address to serve the web page, /metrics, /healthz, /readyz and /api/v1 on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9464", env = "TRACER_LISTEN")]
+    pub(super) listen: SocketAddr,
+    /// Certificate chain (PEM) to serve over TLS with; read again when it changes
+    #[arg(long, value_name = "FILE", env = "TRACER_TLS_CERT")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of that certificate
+    #[arg(long, value_name = "FILE", env = "TRACER_TLS_KEY")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Lines `user:bcrypt-hash` of those who may ask; /healthz and /readyz stay open
+    #[arg(long, value_name = "FILE", env = "TRACER_BASIC_AUTH_FILE")]
+    pub(super) basic_auth_file: Option<PathBuf>,
+    /// How long a pod's series and state are kept after its cgroup is gone and its last traffic
+    #[arg(
+        long, value_name = "SECONDS", value_parser = parse_retention, default_value = "600", env = "TRACER_POD_RETENTION"
+    )]
+    pub(super) pod_retention: Duration,
+    /// Tell pods apart in metrics; without it their series are added up by namespace and workload
+    #[arg(
+        long, value_name = "BOOL", env = "TRACER_METRICS_POD_LABEL", action = ArgAction::Set, num_args = 0..=1,
+        require_equals = true, default_value_t = true, default_missing_value = "true", hide_possible_values = true
+    )]
+    pub(super) metrics_pod_label: bool,
+    #[command(flatten)]
+    pub(super) logging: Logging,
+}
+
+impl Args {
+    /// What must be so between the settings, whoever gave them.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.pod_uid.is_none() || !self.own_pod,
+            "pod_uid and own_pod both choose the pod: give one of them"
+        );
+        anyhow::ensure!(
+            self.tls_cert.is_some() == self.tls_key.is_some(),
+            "TLS needs both tls_cert and tls_key: give both, or none"
+        );
+        Ok(())
+    }
+
+    /// The files for TLS and users.
+    pub(super) fn files(&self) -> Files {
+        Files { tls: self.tls_cert.clone().zip(self.tls_key.clone()), users: self.basic_auth_file.clone() }
+    }
+
+    /// What the source needs: of one pod, or of all.
+    pub(super) fn options(&self) -> anyhow::Result<Options> {
+        let places = || Places::of(self.target.given_cgroups());
+        let uid = match &self.pod_uid {
+            Some(uid) => uid.clone(),
+            None if self.own_pod => places().own_pod().context("--own-pod")?,
+            None => return self.target.options(0),
+        };
+        let cgroups = places().of_pod(&uid)?;
+        Ok(self.target.options_for(cgroups, 0))
+    }
+}
+
+fn parse_retention(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_hours(24);
+    let retention = parse_seconds(text)?;
+    let is_allowed = (Duration::from_secs(1)..=LONGEST).contains(&retention);
+    is_allowed
+        .then_some(retention)
+        .ok_or_else(|| format!("{text} s is not from 1 s to {} s", LONGEST.as_secs()))
+}
+
+fn parse_uid(text: &str) -> Result<String, String> {
+    let uid = pod_uid(&format!("pod{text}"));
+    uid.ok_or_else(|| {
+        "a pod's UID is 32 hexadecimal digits, with dashes (metadata.uid) unless the pod is static".to_owned()
+    })
+}
