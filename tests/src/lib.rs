@@ -26,9 +26,11 @@ pub mod pair;
 pub mod pod;
 pub mod priority;
 pub mod process;
+pub mod prometheus;
 pub mod random;
 pub mod role;
 pub mod secret;
+pub mod soak;
 pub mod tracer;
 pub mod wire;
 

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
-use tracer_lab::role::{answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata};
+use tracer_lab::role::{
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, steady,
+};
+use tracer_lab::soak::Soak;
 
 /// The lab of tracer: servers for incidents, to be run inside the lab's pods.
 #[derive(Parser)]
@@ -47,6 +50,16 @@ enum Command {
     GrpcClient(grpc::Client),
     /// Plain requests at a given rate
     Load(load::Load),
+    /// Clients of a web front at a steady rate
+    SteadyWeb(steady::web::Web),
+    /// Lookups at a steady rate
+    SteadyLookups(steady::lookups::Lookups),
+    /// gRPC calls and streams at a steady rate
+    SteadyCalls(grpc::Steady),
+    /// Reads and writes of etcd at a steady rate
+    SteadyKeys(grpc::Keys),
+    /// Healthy mixed traffic with the agent on it
+    Soak(Soak),
     /// Removes what killed labs left
     Sweep,
 }
@@ -54,7 +67,19 @@ enum Command {
 impl Command {
     /// Whether it logs times that others are measured by.
     fn keeps_time(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Incident(_) | Self::Incidents(_) | Self::Load(_) | Self::Sweep)
+        !matches!(
+            self,
+            Self::Demo(_)
+                | Self::Incident(_)
+                | Self::Incidents(_)
+                | Self::Soak(_)
+                | Self::Load(_)
+                | Self::SteadyWeb(_)
+                | Self::SteadyLookups(_)
+                | Self::SteadyCalls(_)
+                | Self::SteadyKeys(_)
+                | Self::Sweep
+        )
     }
 }
 
@@ -79,6 +104,11 @@ fn main() -> ExitCode {
         Command::GrpcServer(role) => role.run(),
         Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
+        Command::SteadyWeb(role) => role.run(),
+        Command::SteadyLookups(role) => role.run(),
+        Command::SteadyCalls(role) => role.run(),
+        Command::SteadyKeys(role) => role.run(),
+        Command::Soak(soak) => soak.run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();
             Ok(())

@@ -125,6 +125,8 @@ pub enum Signal {
     Interrupt,
     /// End, with time to finish, as Kubernetes asks for it.
     Terminate,
+    /// End once what has begun is done, as nginx takes it.
+    Quit,
     /// End at once.
     Kill,
     /// Stand still.
@@ -138,6 +140,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Self::Interrupt => "INT",
             Self::Terminate => "TERM",
+            Self::Quit => "QUIT",
             Self::Kill => "KILL",
             Self::Stop => "STOP",
             Self::Continue => "CONT",

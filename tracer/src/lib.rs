@@ -9,6 +9,8 @@ pub mod engine;
 pub mod export;
 pub mod finding;
 pub mod flow;
+#[cfg(test)]
+mod generated;
 pub mod offline;
 pub mod packet;
 pub mod pod;

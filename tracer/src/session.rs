@@ -52,9 +52,14 @@ impl Session {
         &self.source
     }
 
-    /// The source, to drain packets.
-    pub fn source_mut(&mut self) -> &mut LiveSource {
-        &mut self.source
+    /// Gives at most `limit` packets of the ring to `take`, with a way to learn the pod of a cgroup.
+    pub fn drain_packets(
+        &mut self,
+        limit: usize,
+        mut take: impl FnMut(&[u8], &mut dyn FnMut(u64) -> Arc<Pod>),
+    ) {
+        let engine = &mut self.engine;
+        self.source.drain_packets(limit, |record| take(record, &mut |cgroup| engine.resolve(cgroup)));
     }
 
     /// Drains the ring and settles what can be settled.

@@ -14,9 +14,11 @@ mod demo;
 mod fuzz;
 mod incident;
 mod kernels;
+mod manifests;
 mod oracle;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -43,6 +45,10 @@ enum Command {
     Incident(incident::One),
     /// Run all incidents and their twins; leave target/incidents/summary.json and print the matrix
     Incidents(incident::All),
+    /// Check the Kubernetes manifests, the Helm chart, the alert rules and the dashboards
+    Manifests,
+    /// Make healthy mixed traffic with the agent on it; leave target/soak/summary.json
+    Soak(soak::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Incident(options) => incident::one(&workspace, &options),
         Command::Incidents(options) => incident::all(&workspace, &options),
+        Command::Manifests => manifests::run(&workspace),
+        Command::Soak(options) => soak::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),

@@ -1,6 +1,7 @@
 //! Running other programs: with the terminal, with a log and a heartbeat, and again when the network fails.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -34,6 +35,24 @@ pub(crate) fn on_terminal(command: &mut Command, what: &str) -> Result<()> {
 /// Runs a program and returns its standard output; its standard error is part of the error on failure.
 pub(crate) fn output(command: &mut Command, what: &str) -> Result<String> {
     let output = command.output().with_context(|| not_started(command, what))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        bail!("{what} failed: {} ended with {}: {}", line(command), output.status, message.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The same, for a program that reads `input` from its standard input.
+pub(crate) fn output_of_input(command: &mut Command, input: &str, what: &str) -> Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| not_started(command, what))?;
+    let mut stdin = child.stdin.take().with_context(|| format!("{what}: no standard input"))?;
+    let input = input.to_owned();
+    // Beside the reading: a program may write before it has read everything. One that ends early says why.
+    let writer = thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let output =
+        child.wait_with_output().with_context(|| format!("{what}: waiting for {}", line(command)))?;
+    drop(writer.join());
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
         bail!("{what} failed: {} ended with {}: {}", line(command), output.status, message.trim());

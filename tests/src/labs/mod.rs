@@ -13,7 +13,7 @@ mod etcd;
 mod matrix;
 mod metadata_credentials;
 mod metadata_token_timeout;
-mod python;
+pub(crate) mod python;
 mod rpc;
 mod run;
 mod sdk;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Debian's own, for which Debian's packages are.
-pub(super) const SYSTEM: &str = "/usr/bin/python3";
+pub(crate) const SYSTEM: &str = "/usr/bin/python3";
 
 /// Each program and module, by the name of its file.
 const FILES: &[(&str, &str)] = &[
@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("items.py", include_str!("../../incidents/items.py")),
     ("lab.py", include_str!("../../incidents/lab.py")),
     ("rpc.py", include_str!("../../incidents/rpc.py")),
+    ("secure.py", include_str!("../../incidents/secure.py")),
     ("tiller.py", include_str!("../../incidents/tiller.py")),
     ("store.py", include_str!("../../incidents/store.py")),
 ];

@@ -11,3 +11,4 @@ pub mod grpc;
 pub mod load;
 pub mod metadata;
 mod paused;
+pub mod steady;

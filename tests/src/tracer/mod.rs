@@ -15,13 +15,14 @@ use crate::{Lab, log};
 
 pub mod offline;
 pub mod report;
+pub mod terminal;
 
 use report::{Summary, TracedRequest};
 
 /// What the tracer says on stderr once it is attached: as a message, or as a line of the agent's log.
 const READY: &str = "ready: tracing";
 /// Where the agent listens, on the loopback of the lab's node.
-const LISTEN: &str = "127.0.0.1:9464";
+pub const LISTEN: &str = "127.0.0.1:9464";
 /// Longer than attaching or draining takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 

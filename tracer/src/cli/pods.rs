@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    pod::Pod,
+    pod::{Pod, PodName},
     source::pcap::{Origin, Raw},
 };
 
@@ -67,10 +67,13 @@ impl Pods {
     }
 }
 
-fn is_called(pod: &Pod, wanted: &str) -> bool {
-    pod.uid == wanted
-        || pod.to_string() == wanted
-        || pod.name.as_ref().is_some_and(|name| name.name == wanted)
+/// Whether the pod has this UID, name, or namespace and name.
+pub(super) fn is_called(pod: &Pod, wanted: &str) -> bool {
+    let is_named = |name: &PodName| match wanted.split_once('/') {
+        Some((namespace, wanted)) => (name.namespace.as_str(), name.name.as_str()) == (namespace, wanted),
+        None => name.name == wanted,
+    };
+    pod.uid == wanted || pod.name.as_ref().is_some_and(is_named)
 }
 
 /// Pods with their UIDs, in their order.
@@ -88,7 +91,7 @@ fn names<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{pod::PodName, source::pcap::LinkType};
+    use crate::source::pcap::LinkType;
 
     fn pod(uid: &str, name: Option<(&str, &str)>) -> Arc<Pod> {
         let name = name.map(|(namespace, name)| PodName { namespace: namespace.into(), name: name.into() });

@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
+    fmt,
     io::{self, Write},
     net::IpAddr,
     sync::Arc,
@@ -30,6 +31,7 @@ use pcap_file::{
 };
 use tracer_ebpf::{record::PacketHead, segment::Direction};
 
+use super::addresses::Addresses;
 use crate::pod::Pod;
 
 /// Longest packet in a file, bytes: segments are longer than 64 KiB before they are cut for the wire.
@@ -77,6 +79,25 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
+/// Packets that are missing from a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// The kernel's ring had no room for them.
+    pub kernel: u64,
+    /// They had to go before it was known whether they are wanted.
+    pub early: u64,
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tracer: packets lost on all interfaces together: {}", self.kernel)?;
+        if self.early > 0 {
+            write!(f, "; gone before their request was known to be slow: {}", self.early)?;
+        }
+        Ok(())
+    }
+}
+
 struct Interface {
     id: u32,
     packets: u64,
@@ -88,6 +109,8 @@ pub struct Writer<W> {
     /// Encodes into memory; the blocks that are not in the output yet.
     encoder: PcapNgWriter<Vec<u8>>,
     interfaces: HashMap<Arc<Pod>, Interface>,
+    /// The pods' addresses, as far as they have names.
+    addresses: Addresses,
     /// Names that wait for an interface: editcap copies no file in which something comes before the first.
     names: Vec<Record<'static>>,
     frame: Vec<u8>,
@@ -116,6 +139,7 @@ impl<W: Write> Writer<W> {
             output,
             encoder,
             interfaces: HashMap::new(),
+            addresses: Addresses::default(),
             names: Vec::new(),
             frame: Vec::new(),
             written: Written::default(),
@@ -126,19 +150,22 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Adds a packet; the pod's first one adds its interface.
+    /// Adds a packet; the pod's first one adds its interface, and that of an address the address's name.
     ///
     /// # Errors
     /// When the output takes no more.
     pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), WriteError> {
         let id = self.interface(packet.pod)?;
+        let outbound = packet.head.direction == Direction::Egress as u8;
+        if let Some((address, name)) = self.addresses.see(packet.pod, packet.bytes, outbound) {
+            self.name(address, &name);
+        }
         if !self.names.is_empty() {
             let records = std::mem::take(&mut self.names);
             self.block(NameResolutionBlock { records, options: Vec::new() })?;
         }
         let mut frame = std::mem::take(&mut self.frame);
         fill_frame(&mut frame, packet, id);
-        let outbound = packet.head.direction == Direction::Egress as u8;
         let mut options = vec![EnhancedPacketOption::Flags(if outbound { OUTBOUND } else { INBOUND })];
         let comments = packet.comments.iter().map(|text| CommonOption::Comment(cut(text).into()));
         options.extend(comments.map(EnhancedPacketOption::Common));
@@ -157,7 +184,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Gives an address a name, for every reader of the file; it is written before the next packet.
-    pub fn name(&mut self, address: IpAddr, name: &str) {
+    fn name(&mut self, address: IpAddr, name: &str) {
         // A name ends at its first zero byte.
         let names = vec![Cow::Owned(cut(name).replace('\0', ""))];
         self.names.push(match address {
@@ -194,12 +221,18 @@ impl<W: Write> Writer<W> {
         self.written
     }
 
+    /// Bytes of all blocks so far, whether the output has them or not.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.written.bytes + self.encoder.get_ref().len() as u64
+    }
+
     /// Ends the file with the statistics of each interface. The kernel counts its losses for all pods
     /// together: they stand on the first interface.
     ///
     /// # Errors
     /// When the output takes no more.
-    pub fn finish(mut self, end_unix_ns: u64, dropped: u64) -> Result<Written, WriteError> {
+    pub fn finish(mut self, end_unix_ns: u64, losses: Losses) -> Result<Written, WriteError> {
         let mut counts: Vec<_> = self.interfaces.values().map(|known| (known.id, known.packets)).collect();
         counts.sort_unstable();
         let end = Duration::from_nanos(end_unix_ns);
@@ -210,8 +243,8 @@ impl<W: Write> Writer<W> {
                 InterfaceStatisticsOption::IsbUsrDeliv(packets),
             ];
             if interface_id == 0 {
-                options.push(InterfaceStatisticsOption::IsbIfDrop(dropped));
-                let comment = format!("tracer: packets lost on all interfaces together: {dropped}");
+                options.push(InterfaceStatisticsOption::IsbIfDrop(losses.kernel));
+                let comment = losses.to_string();
                 options.push(InterfaceStatisticsOption::Common(CommonOption::Comment(comment.into())));
             }
             self.block(InterfaceStatisticsBlock { interface_id, timestamp: end, options })?;

@@ -41,7 +41,6 @@ fn segment(from: u16, to: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
 fn capture() -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, START).unwrap();
-    writer.name("10.0.0.7".parse().unwrap(), "backend-0.shop");
     let mut request = segment(50_123, 8_080, 1, b"GET /v1/items/17?key=s3cr3t HTTP/1.1\r\nHost: a\r\n\r\n");
     mask(&mut request, true, &[]);
     let comments = ["tracer: one".to_owned(), "tracer: two".to_owned()];
@@ -64,7 +63,7 @@ fn capture() -> Vec<u8> {
         comments: &[],
     };
     writer.packet(&packet).unwrap();
-    let written = writer.finish(START + 300_000_000, 3).unwrap();
+    let written = writer.finish(START + 300_000_000, Losses { kernel: 3, early: 0 }).unwrap();
     assert_eq!(written, Written { bytes: file.len() as u64, packets: 2 });
     file
 }
@@ -101,7 +100,8 @@ impl Drop for Temporary {
 fn tshark(file: &[u8], fields: &[&str]) -> Option<String> {
     let file = Temporary::new(file);
     let mut command = Command::new("tshark");
-    command.arg("-n").arg("-r").arg(&file.0).args([
+    // Names from the file alone.
+    command.args(["-N", "n", "-r"]).arg(&file.0).args([
         "-T",
         "fields",
         "-E",
@@ -146,6 +146,30 @@ fn tshark_reads_interfaces_comments_directions_and_times() {
 }
 
 #[test]
+fn tshark_knows_the_pods_addresses_by_name() {
+    if let Some(text) = tshark(&capture(), &["ip.src_host", "ip.dst_host"]) {
+        // tshark reads once: an address has its name from the pod's first packet on.
+        assert_eq!(text, "10.0.0.7|shop/backend-0\ncafe|shop/backend-0\n");
+    }
+}
+
+#[test]
+fn tshark_takes_the_newest_name_of_an_address() {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, START).unwrap();
+    let bytes = segment(1, 2, 1, b"x");
+    let head = head(Direction::Egress, bytes.len());
+    for pod in [fixture::pod(), fixture::unnamed_pod("cafe")] {
+        let packet = Packet { pod: &pod, head: &head, bytes: &bytes, unix_ns: START, comments: &[] };
+        writer.packet(&packet).unwrap();
+    }
+    writer.finish(START, Losses::default()).unwrap();
+    if let Some(text) = tshark(&file, &["ip.src_host"]) {
+        assert_eq!(text, "shop/backend-0\nshop/backend-0 and others\n");
+    }
+}
+
+#[test]
 fn nothing_comes_before_the_first_interface() {
     let kinds: Vec<_> = blocks(&capture())
         .iter()
@@ -157,8 +181,9 @@ fn nothing_comes_before_the_first_interface() {
             _ => "other",
         })
         .collect();
-    let expected = ["interface", "names", "packet", "interface", "packet", "statistics", "statistics"];
-    assert_eq!(kinds[kinds.len() - 7..], expected);
+    let expected =
+        ["interface", "names", "packet", "interface", "names", "packet", "statistics", "statistics"];
+    assert_eq!(kinds[kinds.len() - expected.len()..], expected);
 }
 
 #[test]
@@ -194,7 +219,7 @@ fn long_comments_and_super_packets_fit() {
     let packet =
         Packet { pod: &fixture::pod(), head: &head, bytes: &bytes, unix_ns: START, comments: &comments };
     writer.packet(&packet).unwrap();
-    writer.finish(START, 0).unwrap();
+    writer.finish(START, Losses::default()).unwrap();
     let blocks = blocks(&file);
     let packet = blocks.iter().find_map(Block::as_enhanced_packet).unwrap();
     assert_eq!((packet.data.len(), packet.original_len), (262_144, 300_014));
@@ -207,14 +232,15 @@ fn an_empty_packet_is_written_too() {
     let head = head(Direction::Ingress, 0);
     let packet = Packet { pod: &fixture::pod(), head: &head, bytes: &[], unix_ns: START, comments: &[] };
     writer.packet(&packet).unwrap();
-    assert_eq!(writer.finish(START, 0).unwrap().packets, 1);
+    assert_eq!(writer.finish(START, Losses::default()).unwrap().packets, 1);
     assert!(tshark(&file, &["frame.len"]).is_none_or(|text| text == "14\n"));
 }
 
 #[test]
 fn a_capture_without_packets_is_a_file() {
     let mut file = Vec::new();
-    let written = Writer::new(&mut file, START).unwrap().finish(START, 5).unwrap();
+    let written =
+        Writer::new(&mut file, START).unwrap().finish(START, Losses { kernel: 5, early: 0 }).unwrap();
     assert_eq!(written, Written { bytes: file.len() as u64, packets: 0 });
     assert!(tshark(&file, &["frame.len"]).is_none_or(|text| text.is_empty()));
 }

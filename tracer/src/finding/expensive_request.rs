@@ -18,7 +18,7 @@ use crate::request::{Attribution, Call};
 thresholds! {
     /// When some calls are expensive.
     pub(super) struct Thresholds {
-        /// Slow calls of one name that must have been seen, and quick ones of any name.
+        /// Slow calls of one name that must have been seen, each at another time, and quick ones of any name.
         bar calls: u64 = 3, 1..=1_000_000;
         /// How many times as long as the quick calls the slow ones take, on average.
         bar times_the_others: f64 = 5.0, 1.1..=10_000;
@@ -69,11 +69,16 @@ struct Calls {
     nanoseconds: u64,
     longest: u64,
     first: Option<u64>,
+    /// Calls that overlap count once here: a stall of the server holds up all of them, whatever they ask for.
+    moments: u64,
+    /// From the beginning to the end of the newest moment.
+    newest: (u64, u64),
 }
 
 impl Calls {
     fn one(start: u64, nanoseconds: u64) -> Self {
-        Self { count: 1, nanoseconds, longest: nanoseconds, first: Some(start) }
+        let newest = (start, start.saturating_add(nanoseconds));
+        Self { count: 1, nanoseconds, longest: nanoseconds, first: Some(start), moments: 1, newest }
     }
 
     fn mean(&self) -> f64 {
@@ -83,6 +88,14 @@ impl Calls {
 
 impl Merge for Calls {
     fn merge(&mut self, other: &Self) {
+        let (mine, theirs) = (self.newest, other.newest);
+        let is_same = self.moments > 0 && other.moments > 0 && mine.0 <= theirs.1 && theirs.0 <= mine.1;
+        self.moments += other.moments - u64::from(is_same);
+        if is_same {
+            self.newest = (mine.0.min(theirs.0), mine.1.max(theirs.1));
+        } else if other.moments > 0 {
+            self.newest = theirs;
+        }
         self.count += other.count;
         self.nanoseconds += other.nanoseconds;
         self.longest = self.longest.max(other.longest);
@@ -143,7 +156,8 @@ impl Rule for ExpensiveRequest {
 
 impl Server {
     fn judge(&self, destination: Destination, thresholds: &Thresholds) -> Option<Verdict<Evidence>> {
-        let mut found: Vec<_> = self.slow.iter().filter(|(_, slow)| slow.count >= thresholds.calls).collect();
+        let mut found: Vec<_> =
+            self.slow.iter().filter(|(_, slow)| slow.moments >= thresholds.calls).collect();
         found.sort_by_key(|(_, slow)| Reverse(slow.nanoseconds));
         let (mut slow, mut methods) = (Calls::default(), Names::default());
         for (name, calls) in found {

@@ -77,6 +77,23 @@ fn a_server_that_stalls_holds_up_all_calls() {
 }
 
 #[test]
+fn calls_that_wait_for_the_same_write_to_disk_are_one_moment() {
+    const PUT: &str = "/etcdserverpb.KV/Put";
+    // Meanwhile etcd answers reads from memory. As seen in an hour of healthy traffic on a busy disk.
+    let reads = |from: u64| (0..20).map(move |n| grpc(RANGE, from + n * 10, from + n * 10 + 2));
+    let stalls = |apart: &[u64]| {
+        let waiting =
+            apart.iter().zip(0..).map(|(&at, n)| grpc(PUT, at, at / 1000 * 1000 + 360 + n * 10 + 5));
+        let mut all: Vec<_> = waiting.chain(reads(0)).chain(reads(300)).collect();
+        all.sort_by_key(|call| call.end);
+        Case::<ExpensiveRequest>::of(&all)
+    };
+    assert!(stalls(&[3, 23, 43]).is_none(), "3 slow calls, at one time");
+    let found = stalls(&[3, 1003, 2003]).expect("one after the other");
+    assert_eq!((found.evidence.calls_slow, found.evidence.methods.joined()), (3, PUT.to_owned()));
+}
+
+#[test]
 fn a_server_that_is_overloaded_at_times_is_not_meant() {
     let quiet = (0..20).map(|n| grpc(RANGE, n * 20, n * 20 + 10));
     let busy = (0..60).map(|n| grpc(RANGE, 1000 + n * 200, 3000 + n * 200));

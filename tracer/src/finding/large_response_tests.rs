@@ -73,6 +73,16 @@ fn a_watch_that_brought_megabytes_in_an_hour_is_a_stream() {
 }
 
 #[test]
+fn a_subscription_with_some_hundred_messages_per_second_is_a_stream() {
+    let subscriptions = |seconds: u64| -> Vec<_> {
+        let begin = |n: u64| n * seconds * 1000;
+        (0..5).map(|n| sized(grpc("/feed.Feed/Subscribe", begin(n), begin(n + 1)), 3_800_000)).collect()
+    };
+    assert!(Case::<LargeResponse>::of(&subscriptions(12)).is_none());
+    assert!(Case::<LargeResponse>::of(&subscriptions(6)).is_some(), "6 s for 3.8 MB is a slow transfer");
+}
+
+#[test]
 fn a_few_among_many_that_are_nearly_as_large_are_not_the_point() {
     let mut calls = reads(3, 1_000_000);
     calls.extend(reads(20, 900_000));

@@ -15,10 +15,10 @@ const NAME_LIMIT: usize = 32;
 const OTHER: &str = "~other";
 /// Segments of hexadecimal digits and dashes are identifiers from this length on.
 const IDENTIFIER: usize = 8;
-/// A response that goes on for so long ...
-const STREAM_NANOSECONDS: u64 = 1_000_000_000;
-/// ... and brings fewer bytes per second than this is a stream of events, not a transfer.
-const STREAM_BYTES_PER_SECOND: u64 = 100_000;
+/// A response that goes on for so many nanoseconds, and brings fewer bytes per second than that, is a stream of events,
+/// not a transfer. The longer it lasts the more it may bring: a busy subscription has some hundred messages per second, and
+/// a transfer inside a cluster does not take ten seconds for some megabytes.
+const STREAMS: [(u64, u64); 2] = [(1_000_000_000, 100_000), (10_000_000_000, 1_000_000)];
 
 /// What is known of a call to another server that speaks HTTP; none of other calls.
 pub(super) fn upstream_http(call: &Call) -> Option<&Http> {
@@ -95,10 +95,11 @@ pub(super) fn answered_in(call: &Call) -> Option<u64> {
 pub(super) fn is_stream(call: &Call) -> bool {
     let messages = &call.messages;
     let lasts = messages.response_last.saturating_sub(messages.response_first);
-    let slow = u128::from(messages.response_bytes) * 1_000_000_000
-        < u128::from(lasts) * u128::from(STREAM_BYTES_PER_SECOND);
+    let slower_than = |bytes_per_second: u64| {
+        u128::from(messages.response_bytes) * 1_000_000_000 < u128::from(lasts) * u128::from(bytes_per_second)
+    };
     let both_ways = messages.is_answered() && messages.response_first < messages.request_last;
-    both_ways || lasts >= STREAM_NANOSECONDS && slow
+    both_ways || STREAMS.iter().any(|&(time, rate)| lasts >= time && slower_than(rate))
 }
 
 /// Durations, by powers of two: enough to know the usual one.

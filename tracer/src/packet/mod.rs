@@ -5,6 +5,7 @@ mod bytes;
 mod decoder;
 #[cfg(test)]
 mod examples;
+pub mod filter;
 mod fragment;
 mod ip;
 mod link;

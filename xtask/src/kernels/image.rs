@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::apt::Suite;
 use super::{Kernel, modules};
 use crate::run::say;
+use crate::setup::release::Suite;
 use crate::workspace::{Workspace, create_folder};
 
 /// The cloud flavour: the same kernel with fewer drivers, a third of the size.

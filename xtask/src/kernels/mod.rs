@@ -11,7 +11,6 @@ use crate::run;
 use crate::setup::{self, debian};
 use crate::workspace::{Workspace, create_folder};
 
-mod apt;
 mod console;
 mod cpio;
 mod image;

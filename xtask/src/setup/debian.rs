@@ -24,6 +24,7 @@ pub(crate) const LAB: &[&str] = &[
     "procps",
     "prometheus",
     "tcpdump",
+    "tmux",
     "tshark",
     "wrk",
 ];
@@ -33,6 +34,16 @@ pub(crate) const INCIDENTS: &[&str] =
 /// What downloads, unpacks and boots the kernels, and compiles the C of *ring* for programs without a C library.
 pub(crate) const KERNELS: &[&str] =
     &["debian-archive-keyring", "libc-bin", "musl-tools", "qemu-system-x86", "xz-utils", "zstd"];
+/// What renders the Helm chart as Helm does, checks Kubernetes objects, and tests alert rules.
+pub(crate) const MANIFESTS: &[&str] = &[
+    "debian-archive-keyring",
+    "golang-github-masterminds-sprig-dev",
+    "golang-go",
+    "golang-gopkg-yaml.v3-dev",
+    "prometheus",
+    "python3",
+    "python3-venv",
+];
 /// libFuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++"];
 

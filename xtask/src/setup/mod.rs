@@ -1,4 +1,4 @@
-//! Brings what the commands need: the toolchain, bpf-linker, cargo-deny, Debian packages, an older AWS SDK.
+//! Brings what the commands need: the toolchain, bpf-linker, cargo-deny, Debian packages, an older AWS SDK, kubectl.
 //!
 //! Each part looks first and does nothing when its tool is there, so that every command can ask
 //! for what it needs each time it runs.
@@ -13,7 +13,9 @@ use crate::workspace::{Workspace, create_folder};
 pub(crate) mod aws_sdk;
 pub(crate) mod debian;
 pub(crate) mod deny;
+pub(crate) mod kubernetes;
 pub(crate) mod linker;
+pub(crate) mod release;
 mod toolchain;
 
 /// `cargo xtask setup`: everything any command needs.
@@ -21,6 +23,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     tools(workspace, &[debian::LAB, debian::INCIDENTS, debian::KERNELS, debian::FUZZ])?;
     with_lock(workspace, aws_sdk::install)?;
+    manifests(workspace)?;
     with_lock(workspace, deny::install)?;
     say("set-up is complete");
     Ok(())
@@ -46,13 +49,19 @@ pub(crate) fn incidents(workspace: &Workspace) -> Result<std::path::PathBuf> {
     Ok(aws_sdk::python(workspace))
 }
 
+/// What checks the Kubernetes manifests: Debian packages, kubectl, the API's schemas.
+pub(crate) fn manifests(workspace: &Workspace) -> Result<kubernetes::Tools> {
+    tools(workspace, &[debian::MANIFESTS])?;
+    with_lock(workspace, kubernetes::install)
+}
+
 /// cargo-deny.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<()> {
     with_lock(workspace, deny::install)
 }
 
 /// Two set-ups at the same time would build the same tool into the same place.
-fn with_lock(workspace: &Workspace, step: impl FnOnce(&Workspace) -> Result<()>) -> Result<()> {
+fn with_lock<T>(workspace: &Workspace, step: impl FnOnce(&Workspace) -> Result<T>) -> Result<T> {
     create_folder(&workspace.cache)?;
     let path = workspace.cache.join("setup.lock");
     let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     ClippyBpf,
     /// Licences, sources, bans and advisories of the dependencies
     Deny,
+    /// Kubernetes manifests, Helm chart, alert rules and dashboards
+    Manifests,
     /// Tests that need neither root nor a network
     Unit,
     /// Release builds of tracer and the lab

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::count::{self, Counts};
 use super::{Step, require_root};
+use crate::manifests;
 use crate::run::{self, say};
 use crate::setup::{self, debian};
 use crate::tidy;
@@ -20,6 +21,7 @@ pub(super) fn run(workspace: &Workspace, step: Step, filter: Option<&str>) -> Re
         Step::Clippy => clippy(workspace).map(nothing_counted),
         Step::ClippyBpf => clippy_bpf(workspace).map(nothing_counted),
         Step::Deny => deny(workspace).map(nothing_counted),
+        Step::Manifests => manifests::run(workspace).map(nothing_counted),
         Step::Unit => unit(workspace, filter),
         Step::Build => build_release(workspace).map(nothing_counted),
         Step::Scenario => scenario(workspace, filter),
@@ -40,7 +42,13 @@ fn cargo(workspace: &Workspace, arguments: &[&str], what: &str) -> Result<()> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<()> {
-    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], "linting")
+    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], "linting")?;
+    // The fuzz targets are a workspace of their own, which nothing else of the test command builds.
+    setup::tools(workspace, &[debian::FUZZ])?;
+    let manifest = "tests/fuzz/Cargo.toml";
+    let mut command = workspace.cargo(&["clippy", "--bins", "--manifest-path", manifest]);
+    command.args(["--", "-D", "warnings"]).env("CARGO_TARGET_DIR", workspace.target("fuzz"));
+    run::on_terminal(&mut command, "linting the fuzz targets")
 }
 
 /// The programs themselves exist only on the BPF target, so the other clippy run never sees them.
@@ -75,7 +83,9 @@ fn deny(workspace: &Workspace) -> Result<()> {
     }
 }
 
+/// Some ask tcpdump and tshark whether they agree.
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
+    setup::tools(workspace, &[debian::LAB])?;
     let arguments = ["test", "--workspace", "--exclude", "tracer-lab", "--no-fail-fast", "--"];
     count::run_tests(workspace.cargo(&arguments).args(filter), "unit tests")
 }

@@ -5,10 +5,14 @@
 
 mod client;
 mod codec;
+mod keys;
 mod server;
+mod steady;
 
 pub use client::Client;
+pub use keys::Keys;
 pub use server::Server;
+pub use steady::Steady;
 
 use serde::{Deserialize, Serialize};
 use tonic::codegen::Bytes;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::held::{Held, Target};
+use super::{
+    held::{Held, Limits, Target},
+    wanted::Wanted,
+};
 use crate::{
     engine::{FlowEvent, Observer},
     export::comment::{call_comment, finding_comment, request_comment},
@@ -11,11 +14,24 @@ use crate::{
     request::{Attribution, Call, Request},
 };
 
-/// Puts comments on held packets.
-#[derive(Default)]
+/// Puts comments on held packets, and marks those of slow requests.
 pub(super) struct Commenter {
     /// The packets.
     pub(super) held: Held,
+    /// Nanoseconds from which on a request is slow, when only slow ones are wanted.
+    slower_than: Option<u64>,
+    /// Slow requests.
+    pub(super) slow: u64,
+    /// Of them, those whose first packets were gone.
+    pub(super) cut: u64,
+}
+
+impl Commenter {
+    /// Holds packets within limits; with `slower_than`, nanoseconds, those of slow requests are wanted only.
+    pub(super) fn new(limits: Limits, slower_than: Option<u64>) -> Self {
+        let limits = Limits { wanted_only: slower_than.is_some(), ..limits };
+        Self { held: Held::new(limits), slower_than, slow: 0, cut: 0 }
+    }
 }
 
 fn target(call: &Place) -> Target {
@@ -28,6 +44,13 @@ fn target(call: &Place) -> Target {
 
 impl Observer for Commenter {
     fn request(&mut self, request: &Request) {
+        if let Some(limit) = self.slower_than {
+            if request.total() < limit {
+                return;
+            }
+            self.slow += 1;
+            self.cut += u64::from(!self.held.want(&Wanted::of(request)));
+        }
         let first = request.messages.request_first;
         let target_of_request = Target::Message(request.flow, request.number, false);
         self.held.comment(target_of_request, first, request_comment(request));

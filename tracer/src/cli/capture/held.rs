@@ -1,4 +1,4 @@
-//! Packets that wait until it is known what to say about them.
+//! Packets that wait until it is known what to say about them, and whether they are wanted.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -6,14 +6,13 @@ use bytemuck::pod_read_unaligned;
 use etherparse::{SlicedPacket, TransportSlice};
 use tracer_ebpf::record::PacketHead;
 
+use super::wanted::Wanted;
 use crate::request::pod::SETTLE;
 
 /// How long a packet waits at least: until the record that it belongs to is known.
 const HOLD: u64 = SETTLE;
-/// Bytes that wait at most; beyond it the oldest packets go without waiting.
-const BYTES_LIMIT: usize = 64 << 20;
 /// How far from a message's time its packet can lie: the two are stamped in one run of a hook.
-const NEAR: u64 = 1_000_000;
+pub(super) const NEAR: u64 = 1_000_000;
 /// Comments on one packet.
 const COMMENTS: usize = 8;
 
@@ -25,13 +24,44 @@ pub(super) struct HeldPacket {
     pub(super) bytes: Box<[u8]>,
     /// What we say about it.
     pub(super) comments: Vec<String>,
+    /// Whether it belongs to a slow request.
+    wanted: bool,
+}
+
+impl HeldPacket {
+    /// Bytes of memory, but for the comments.
+    fn cost(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+/// How much waits at most, and what comes out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of memory; beyond it the oldest packets go without waiting.
+    pub(super) bytes: usize,
+    /// Nanoseconds that a packet waits at most, whatever has not settled.
+    pub(super) age: Option<u64>,
+    /// Whether only packets of slow requests come out.
+    pub(super) wanted_only: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 64 << 20, age: None, wanted_only: false }
+    }
 }
 
 /// Packets in the order of the ring.
 #[derive(Default)]
 pub(super) struct Held {
+    limits: Limits,
     packets: VecDeque<HeldPacket>,
     bytes: usize,
+    /// Packets that had to go before it was known whether a slow request owns them.
+    pub(super) early: u64,
+    /// When the newest of those passed.
+    early_until: u64,
 }
 
 /// Which packet a comment is for.
@@ -46,20 +76,26 @@ pub(super) enum Target {
 }
 
 impl Held {
-    /// Takes a packet record; one that is cut is left out.
-    pub(super) fn push(&mut self, record: &[u8]) {
+    /// Holds at most so much.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Takes a packet record that `choose` wants; one that is cut is left out.
+    pub(super) fn push(&mut self, record: &[u8], choose: impl FnOnce(&PacketHead, &[u8]) -> bool) {
         let Some((head, rest)) = record.split_at_checked(size_of::<PacketHead>()) else { return };
         let head: PacketHead = pod_read_unaligned(head);
         let Some(bytes) = rest.get(..head.captured as usize) else { return };
-        self.bytes += bytes.len();
-        self.packets.push_back(HeldPacket { head, bytes: bytes.into(), comments: Vec::new() });
+        if choose(&head, bytes) {
+            let packet = HeldPacket { head, bytes: bytes.into(), comments: Vec::new(), wanted: false };
+            self.bytes += packet.cost();
+            self.packets.push_back(packet);
+        }
     }
 
     /// Adds a comment to the packet that passed at about `time`; without one the comment is lost.
     pub(super) fn comment(&mut self, target: Target, time: u64, comment: String) {
-        let from = self.packets.partition_point(|packet| packet.head.time < time.saturating_sub(NEAR));
-        let near =
-            self.packets.range_mut(from..).take_while(|packet| packet.head.time <= time.saturating_add(NEAR));
+        let near = self.between(time.saturating_sub(NEAR), time.saturating_add(NEAR));
         let mut fitting = near.filter(|packet| target.fits(packet));
         if let Some(packet) = fitting.next()
             && packet.comments.len() < COMMENTS
@@ -68,26 +104,52 @@ impl Held {
         }
     }
 
+    /// Marks the packets of a slow request; false when its first ones are gone.
+    pub(super) fn want(&mut self, wanted: &Wanted<'_>) -> bool {
+        let (from, to) = wanted.span();
+        let whole = from > self.early_until;
+        for packet in self.between(from, to) {
+            packet.wanted |= wanted.owns(&packet.head, &packet.bytes);
+        }
+        whole
+    }
+
+    fn between(&mut self, from: u64, to: u64) -> impl Iterator<Item = &mut HeldPacket> {
+        let begin = self.packets.partition_point(|packet| packet.head.time < from);
+        self.packets.range_mut(begin..).take_while(move |packet| packet.head.time <= to)
+    }
+
     /// Gives the packets that have waited long enough: all that passed before `unsettled`, when the oldest
     /// request or call that has not settled began.
     pub(super) fn ripe(&mut self, now: u64, unsettled: Option<u64>) -> Vec<HeldPacket> {
-        let until =
+        let settled =
             now.saturating_sub(HOLD).min(unsettled.map_or(u64::MAX, |time| time.saturating_sub(NEAR)));
+        let until = settled.max(self.limits.age.map_or(0, |age| now.saturating_sub(age)));
         let mut ripe = Vec::new();
         while let Some(packet) = self.packets.front() {
-            if packet.head.time > until && self.bytes <= BYTES_LIMIT {
+            let time = packet.head.time;
+            if time > until && self.bytes <= self.limits.bytes {
                 break;
             }
-            self.bytes -= packet.bytes.len();
-            ripe.extend(self.packets.pop_front());
+            self.bytes = self.bytes.saturating_sub(packet.cost());
+            let packet = self.packets.pop_front();
+            if time > settled
+                && self.limits.wanted_only
+                && packet.as_ref().is_some_and(|packet| !packet.wanted)
+            {
+                self.early += 1;
+                self.early_until = self.early_until.max(time);
+            }
+            ripe.extend(packet.filter(|packet| packet.wanted || !self.limits.wanted_only));
         }
         ripe
     }
 
-    /// Gives every packet.
+    /// Gives every packet that is left.
     pub(super) fn all(&mut self) -> Vec<HeldPacket> {
         self.bytes = 0;
-        self.packets.drain(..).collect()
+        let wanted_only = self.limits.wanted_only;
+        self.packets.drain(..).filter(|packet| packet.wanted || !wanted_only).collect()
     }
 }
 
@@ -111,52 +173,5 @@ fn is_datagram_from(packet: &[u8], local: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytemuck::{Zeroable as _, bytes_of};
-
-    use super::*;
-
-    fn record(flow: u64, time: u64) -> Vec<u8> {
-        let head = PacketHead { flow, time, exchange: 1, first: 1, captured: 4, ..PacketHead::zeroed() };
-        [bytes_of(&head), &[0x45, 0, 0, 0, 0xff]].concat()
-    }
-
-    #[test]
-    fn a_comment_finds_the_packet_of_its_message() {
-        let mut held = Held::default();
-        held.push(&record(1, 10));
-        held.push(&record(2, 20));
-        held.comment(Target::Message(2, 1, false), 19, "here".to_owned());
-        held.comment(Target::Message(2, 1, true), 19, "nowhere".to_owned());
-        let packets = held.ripe(20 + HOLD, None);
-        let comments: Vec<&[String]> = packets.iter().map(|packet| &packet.comments[..]).collect();
-        assert_eq!(comments, [&[][..], &["here".to_owned()][..]]);
-        assert_eq!(packets[0].bytes.len(), 4);
-    }
-
-    #[test]
-    fn packets_wait_for_their_comments() {
-        let mut held = Held::default();
-        held.push(&record(1, 10));
-        assert!(held.ripe(10 + HOLD - 1, None).is_empty());
-        assert_eq!(held.ripe(10 + HOLD, None).len(), 1);
-    }
-
-    #[test]
-    fn packets_wait_for_slow_requests() {
-        let mut held = Held::default();
-        held.push(&record(1, 10));
-        held.push(&record(1, 20 + NEAR));
-        assert_eq!(held.ripe(100 * HOLD, Some(15 + NEAR)).len(), 1);
-        assert_eq!(held.ripe(200 * HOLD, None).len(), 1);
-    }
-
-    #[test]
-    fn a_cut_record_is_left_out() {
-        let mut held = Held::default();
-        let whole = record(1, 10);
-        held.push(&whole[..whole.len() - 2]);
-        held.push(&[]);
-        assert!(held.all().is_empty());
-    }
-}
+#[path = "held_tests.rs"]
+mod tests;

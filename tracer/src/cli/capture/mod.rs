@@ -2,24 +2,28 @@
 
 mod comments;
 mod held;
+mod masking;
+mod names;
 mod output;
+mod recorder;
+mod selection;
+mod wanted;
 
 use std::{path::PathBuf, time::Duration};
 
-use self::{comments::Commenter, held::Held, output::Sink};
+use self::{
+    masking::{Masking, Payload},
+    names::Rotation,
+    output::Sink,
+    recorder::{Recorder, Ring},
+    selection::Wish,
+};
 use super::{
     configured::Configured,
     options::{Target, start},
     stop::{Stop, parse_seconds},
 };
-use crate::{
-    finding::Period,
-    session::{Session, TICK},
-    source::live::{boot_time, wall_clock},
-};
-
-/// Packets taken per tick.
-const PACKETS_PER_TICK: usize = 1 << 20;
+use crate::{finding::Period, session::TICK};
 
 /// Arguments of `tracer capture`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +33,21 @@ pub(super) struct Args {
     #[command(flatten)]
     configured: Configured,
     /// File to write, or - for standard output (as in: tracer capture -w - | wireshark -k -i -)
-    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    #[arg(short = 'w', long = "write", short_alias = 'o', alias = "output", value_name = "FILE")]
     file: PathBuf,
-    /// Bytes to keep of each packet
-    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES", default_value_t = 2048,
+    #[command(flatten)]
+    rotation: Rotation,
+    #[command(flatten)]
+    wish: Wish,
+    #[command(flatten)]
+    ring: Ring,
+    /// Payload to write: secrets are masked whatever is asked for
+    #[arg(long, value_enum, default_value_t)]
+    payload: Payload,
+    /// Bytes to keep of each packet [default: 2048; 65536 with --payload full]
+    #[arg(short = 's', long = "snapshot-length", value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(64..=65536))]
-    snap_length: u32,
+    snap_length: Option<u32>,
     /// Stop after this many packets
     #[arg(short = 'c', long, value_name = "COUNT")]
     count: Option<u64>,
@@ -43,31 +56,35 @@ pub(super) struct Args {
     duration: Option<Duration>,
 }
 
+impl Args {
+    fn snap_length(&self) -> u32 {
+        self.snap_length.unwrap_or(if self.payload == Payload::Full { 65_536 } else { 2_048 })
+    }
+}
+
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::LastMinute)?;
-    let output = Sink::open(&args.file)?;
-    let options = args.target.options(args.snap_length)?;
+    let mut recorder = Recorder::new(args.wish.selection()?, &args.ring);
+    let sink = Sink::open(&args.file, args.rotation)?;
+    let options = args.target.options(args.snap_length())?;
     let mut session = start(&options, policy)?;
-    let mut output = output.begin(args.count, options.metadata)?;
+    let mut output = sink.begin(args.count, Masking::new(args.payload, options.metadata))?;
     let stop = Stop::after(args.duration)?;
-    let mut commenter = Commenter::default();
     while !stop.is_now() && !output.is_full() {
         session.source().wait(TICK)?;
         // Packets first: what settles next may be about them.
-        hold(&mut session, &mut commenter.held);
-        session.tick(&mut commenter);
-        let ripe = commenter.held.ripe(boot_time(), session.oldest_unsettled());
+        recorder.take(&mut session);
+        session.tick(recorder.observer());
+        let ripe = recorder.ripe(&session);
         output.write(&mut session, ripe)?;
     }
-    hold(&mut session, &mut commenter.held);
-    session.finish(&mut commenter);
-    hold(&mut session, &mut commenter.held);
-    let rest = commenter.held.all();
+    recorder.take(&mut session);
+    session.finish(recorder.observer());
+    recorder.take(&mut session);
+    let rest = recorder.rest();
     output.write(&mut session, rest)?;
-    output.finish(&session, wall_clock().unix_ns(boot_time()))
-}
-
-fn hold(session: &mut Session, held: &mut Held) {
-    session.source_mut().drain_packets(PACKETS_PER_TICK, |bytes| held.push(bytes));
+    output.finish(&session, recorder.early())?;
+    recorder.report();
+    Ok(())
 }

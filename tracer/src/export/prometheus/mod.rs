@@ -201,5 +201,8 @@ impl Exposition {
 }
 
 #[cfg(test)]
+#[path = "docs_tests.rs"]
+mod docs_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Metrics of the fixture's request and everything else that can be counted.
-fn metrics() -> Metrics {
+pub(super) fn metrics() -> Metrics {
     let mut metrics = Metrics::new(POD_LIMIT).unwrap();
     let request = fixture::request();
     metrics.settled(&request);

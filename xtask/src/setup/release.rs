@@ -14,7 +14,7 @@ const MIRRORS: [&str; 2] = ["http://deb.debian.org/debian", "http://archive.debi
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// One release, with lists and configuration of its own in the cache.
-pub(super) struct Suite<'a> {
+pub(crate) struct Suite<'a> {
     workspace: &'a Workspace,
     name: &'a str,
     folder: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Suite<'a> {
 
 impl<'a> Suite<'a> {
     /// Fetches the lists of a release such as `bookworm`.
-    pub(super) fn fetch(workspace: &'a Workspace, name: &'a str) -> Result<Self> {
+    pub(crate) fn fetch(workspace: &'a Workspace, name: &'a str) -> Result<Self> {
         let suite = Self { workspace, name, folder: workspace.cache.join("apt").join(name) };
         for below in ["lists/partial", "cache/archives/partial"] {
             create_folder(&suite.folder.join(below))?;
@@ -52,7 +52,7 @@ impl<'a> Suite<'a> {
     }
 
     /// The packages that a package depends on, alternatives included.
-    pub(super) fn depends(&self, package: &str) -> Result<Vec<String>> {
+    pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>> {
         let what = format!("asking what {package} of Debian {} needs", self.name);
         let listing =
             run::output(self.command("apt-cache").args(["depends", "--important", package]), &what)?;
@@ -62,7 +62,7 @@ impl<'a> Suite<'a> {
     }
 
     /// Downloads packages and unpacks them into a folder.
-    pub(super) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
+    pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
         let downloads = self.folder.join("downloads");
         if downloads.exists() {
             fs::remove_dir_all(&downloads).with_context(|| format!("emptying {}", downloads.display()))?;

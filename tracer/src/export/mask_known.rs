@@ -1,0 +1,274 @@
+//! Masks what is known to be secret, and leaves the rest of the payload: for captures that are asked for all of it.
+//!
+//! Masked stay: what is said with metadata services; of HTTP/1 the values of headers and of parameters whose names speak
+//! of secrets; all of HTTP/2, whose compressed headers cannot be masked one by one; and whatever belongs to a head of which the
+//! beginning was not seen. A line of a head can be in two packets, and a packet can pass twice: so the places of heads are
+//! remembered per flow.
+
+use std::{net::IpAddr, ops::Range};
+
+use etherparse::{SlicedPacket, TransportSlice};
+use rustc_hash::FxHashMap;
+use tracer_ebpf::record::PacketHead;
+
+use super::mask::{MASK, hide, mask};
+use crate::packet::filter::Header;
+
+/// Flows that are remembered; beyond it all are forgotten, and masked until their next message.
+const FLOW_LIMIT: usize = 65_536;
+/// Heads that are remembered per direction.
+const HEADS: usize = 4;
+/// Longest name of a header that goes on in the next packet.
+const NAME_LIMIT: usize = 64;
+
+/// Parts of names of headers and parameters with secrets.
+const SECRET: [&str; 14] = [
+    "auth",
+    "cert",
+    "cookie",
+    "credential",
+    "csrf",
+    "-key",
+    "_key",
+    "apikey",
+    "passw",
+    "pwd",
+    "secret",
+    "session",
+    "signature",
+    "token",
+];
+/// Whole names of parameters with secrets.
+const SECRET_PARAMETERS: [&str; 4] = ["code", "key", "sig", "pass"];
+
+/// What is remembered of flows.
+#[derive(Default)]
+pub struct KnownSecrets {
+    flows: FxHashMap<u64, Flow>,
+}
+
+#[derive(Default)]
+struct Flow {
+    /// HTTP/2: nothing of it is shown.
+    framed: bool,
+    /// Of the pod, and of its peer.
+    sides: [Side; 2],
+}
+
+#[derive(Default)]
+struct Side {
+    /// Whether the beginning of a message was seen.
+    known: bool,
+    /// Heads by sequence numbers, the newest last; one without an end goes on.
+    heads: Vec<(u32, Option<u32>)>,
+    /// Where a line goes on that may be a header with a secret.
+    open_line: Option<u32>,
+}
+
+impl KnownSecrets {
+    /// Masks a packet in place, from its IP header on; `metadata` are the addresses of metadata services.
+    pub fn mask(&mut self, head: &PacketHead, packet: &mut [u8], metadata: &[IpAddr]) {
+        let with_metadata = Header::of(packet).is_none_or(|header| {
+            metadata.contains(&header.source()) || metadata.contains(&header.destination())
+        });
+        if with_metadata {
+            mask(packet, head.first == 1, metadata);
+            return;
+        }
+        let (sequence, start) = match SlicedPacket::from_ip(packet).map(|sliced| sliced.transport) {
+            Ok(Some(TransportSlice::Tcp(tcp))) => (tcp.sequence_number(), packet.len() - tcp.payload().len()),
+            Ok(Some(TransportSlice::Udp(_))) => return,
+            // Cut, a fragment, or something that is no message.
+            _ => {
+                mask(packet, head.first == 1, metadata);
+                return;
+            }
+        };
+        let Some(payload) = packet.get_mut(start..).filter(|payload| !payload.is_empty()) else { return };
+        if head.flow == 0 {
+            payload.fill(MASK);
+            return;
+        }
+        if self.flows.len() >= FLOW_LIMIT && !self.flows.contains_key(&head.flow) {
+            self.flows.clear();
+        }
+        self.flows.entry(head.flow).or_default().mask(head, sequence, payload);
+    }
+}
+
+impl Flow {
+    fn mask(&mut self, head: &PacketHead, sequence: u32, payload: &mut [u8]) {
+        let begins = head.first == 1;
+        if begins {
+            self.framed |= is_framed(payload);
+        }
+        let Some(side) = self.sides.get_mut(usize::from(head.direction & 1)) else { return };
+        if self.framed || !(begins || side.known) {
+            payload.fill(MASK);
+            return;
+        }
+        if begins {
+            side.open_line = None;
+        }
+        // Lines first: what heads hide has no ends of lines any more.
+        side.lines(sequence, payload);
+        if begins {
+            side.begin(sequence, payload);
+        } else {
+            side.go_on(sequence, payload);
+        }
+    }
+}
+
+impl Side {
+    /// A message begins: its head is remembered, when it has one.
+    fn begin(&mut self, sequence: u32, payload: &mut [u8]) {
+        self.known = true;
+        if !is_start_line(payload) {
+            return;
+        }
+        let end = end_of_head(payload);
+        if self.heads.len() >= HEADS {
+            self.heads.remove(0);
+        }
+        self.heads.push((sequence, end.map(|end| sequence.wrapping_add(length(end)))));
+        mask_parameters(payload);
+        if end.is_none() {
+            // The last line goes on, and may be any header.
+            let line = payload.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            hide(payload, line..payload.len());
+        }
+    }
+
+    /// Hides what repeats or continues a head, and what is older than all that is remembered.
+    fn go_on(&mut self, sequence: u32, payload: &mut [u8]) {
+        let size = payload.len();
+        // Offsets from the packet's first byte; negative before it.
+        let offset = |at: u32| i64::from(at.wrapping_sub(sequence).cast_signed());
+        let index = |offset: i64| usize::try_from(offset.max(0)).unwrap_or(usize::MAX).min(size);
+        if self.heads.first().is_some_and(|(from, _)| self.heads.len() >= HEADS && offset(*from) > 0) {
+            payload.fill(MASK);
+            return;
+        }
+        for (from, to) in &mut self.heads {
+            let begin = index(offset(*from));
+            if let Some(to) = to {
+                hide(payload, begin..index(offset(*to)));
+            } else {
+                let rest = payload.get(begin..).unwrap_or_default();
+                let end = end_of_head(rest).map(|end| begin + end);
+                // Only bytes in order can end it: a hole may hide a blank line, and then more stays hidden.
+                *to = end.map(|end| sequence.wrapping_add(length(end)));
+                hide(payload, begin..end.unwrap_or(size));
+            }
+        }
+    }
+
+    /// Hides the values of header lines wherever they stand: pipelined requests begin in the middle.
+    fn lines(&mut self, sequence: u32, payload: &mut [u8]) {
+        let mut at = 0;
+        if self.open_line.take() == Some(sequence) {
+            let end = payload.iter().position(|byte| *byte == b'\n');
+            at = end.map_or(payload.len(), |end| end + 1);
+            hide(payload, 0..end.unwrap_or(at));
+            if end.is_none() {
+                self.open_line = Some(sequence.wrapping_add(length(at)));
+            }
+        }
+        while let Some(rest) = payload.get(at..).filter(|rest| !rest.is_empty()) {
+            let whole = rest.iter().position(|byte| *byte == b'\n');
+            let line = at..at + whole.unwrap_or(rest.len());
+            let ends = line.end;
+            let (hidden, may_go_on) = secret_value(payload.get(line).unwrap_or_default());
+            if let Some(value) = hidden {
+                hide(payload, at + value.start..at + value.end);
+            }
+            if whole.is_none() && may_go_on {
+                self.open_line = Some(sequence.wrapping_add(length(ends)));
+            }
+            at = ends + 1;
+        }
+    }
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Where a line's secret stands, and whether the next bytes may belong to one.
+fn secret_value(line: &[u8]) -> (Option<Range<usize>>, bool) {
+    let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count();
+    match line.get(name) {
+        // The name itself may go on.
+        None => (None, (1..=NAME_LIMIT).contains(&name)),
+        Some(b':') if is_secret(line.get(..name).unwrap_or_default()) => {
+            let begin = name + 1 + usize::from(line.get(name + 1) == Some(&b' '));
+            let end = line.len() - usize::from(line.ends_with(b"\r"));
+            (Some(begin.min(end)..end), true)
+        }
+        _ => (None, false),
+    }
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+/// Hides the values of a request line's parameters with secrets, and a target with a password.
+fn mask_parameters(payload: &mut [u8]) {
+    let line = payload.iter().position(|byte| *byte == b'\n').unwrap_or(payload.len());
+    let Some(begin) = payload.get(..line).and_then(|line| line.iter().position(|byte| *byte == b' ')) else {
+        return;
+    };
+    let rest = payload.get(begin + 1..line).unwrap_or_default();
+    let end = begin + 1 + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+    let target = payload.get(begin + 1..end).unwrap_or_default();
+    if payload.starts_with(b"HTTP/") {
+        return;
+    }
+    let question = target.iter().position(|byte| *byte == b'?');
+    if target.get(..question.unwrap_or(target.len())).is_some_and(|path| path.contains(&b'@')) {
+        hide(payload, begin + 1..end);
+        return;
+    }
+    let Some(question) = question else { return };
+    let mut at = begin + 1 + question + 1;
+    while at < end {
+        let rest = payload.get(at..end).unwrap_or_default();
+        let next = at + rest.iter().position(|byte| b"&;".contains(byte)).unwrap_or(rest.len());
+        let equals = rest.iter().position(|byte| *byte == b'=').filter(|equals| at + equals < next);
+        if let Some(equals) = equals {
+            let name = rest.get(..equals).unwrap_or_default();
+            let whole = SECRET_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+            if whole || is_secret(name) {
+                hide(payload, at + equals + 1..next);
+            }
+        }
+        at = next + 1;
+    }
+}
+
+/// Whether a message begins like HTTP/1: a word in capitals and a target, or a status line.
+fn is_start_line(payload: &[u8]) -> bool {
+    let capitals = payload.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    payload.starts_with(b"HTTP/1.") || ((3..=16).contains(&capitals) && payload.get(capitals) == Some(&b' '))
+}
+
+/// Bytes of a head up to the end of its blank line.
+fn end_of_head(payload: &[u8]) -> Option<usize> {
+    let ends =
+        |end: &[u8]| payload.windows(end.len()).position(|bytes| bytes == end).map(|at| at + end.len());
+    ends(b"\r\n\r\n").into_iter().chain(ends(b"\n\n")).min()
+}
+
+/// Whether a message begins like HTTP/2 (RFC 9113): the preface, or the header of a frame.
+fn is_framed(payload: &[u8]) -> bool {
+    const LAST_KIND: u8 = 9;
+    let header = |header: &[u8; 9]| header[0] == 0 && header[3] <= LAST_KIND && header[5] & 0x80 == 0;
+    payload.starts_with(b"PRI * HTTP/2") || payload.first_chunk().is_some_and(header)
+}
+
+#[cfg(test)]
+#[path = "mask_known_tests.rs"]
+mod tests;
