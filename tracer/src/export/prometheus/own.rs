@@ -12,6 +12,7 @@ pub(super) struct Families {
     consumed: IntCounter,
     dropped: IntCounterVec,
     oddities: IntCounterVec,
+    captures_dropped: IntCounter,
     program_run: CounterVec,
     program_runs: IntCounterVec,
 }
@@ -39,6 +40,10 @@ impl Families {
                  unanswered are in no other series.",
                 &["kind"],
             )?,
+            captures_dropped: make.counter(
+                "tracer_captures_dropped_total",
+                "Captures over the API that ended because their reader was too slow.",
+            )?,
             program_run: make.seconds(
                 "tracer_bpf_program_run_seconds_total",
                 "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
@@ -61,6 +66,10 @@ impl Families {
         for (kind, count) in &accounting.oddities {
             raise(&self.oddities.with_label_values(&[*kind]), *count);
         }
+    }
+
+    pub(super) fn captures_dropped(&self, count: u64) {
+        raise(&self.captures_dropped, count);
     }
 
     pub(super) fn program(&self, name: &str, run_nanoseconds: u64, runs: u64) {
