@@ -70,6 +70,14 @@ fn look(incident: &Incident, name: &str, screen: Screen) -> Result<()> {
     browser.screenshot(&picture)?;
     say(&format!("{}", picture.display()));
 
+    // What was opened stays open when the page asks again.
+    browser.run("document.querySelector('.finding details summary').click()")?;
+    browser.run("update()")?;
+    browser.wait_until("return document.querySelector('.finding details').open")?;
+    let evidence = text(".finding details table")?;
+    let share = evidence.lines().find(|line| line.starts_with("share of time"));
+    ensure!(share.is_some_and(|line| line.ends_with(" %")), "{evidence}");
+
     // One pod alone: its own requests, and a link to it.
     browser.run(&format!("document.querySelector('.pod[data-pod=\"{uid}\"]').click()"))?;
     browser.wait_until(&format!(

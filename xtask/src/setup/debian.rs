@@ -23,11 +23,14 @@ pub(crate) const LAB: &[&str] = &[
     "openssl",
     "procps",
     "prometheus",
+    "shellcheck",
     "tcpdump",
     "tmux",
     "tshark",
     "wrk",
 ];
+/// What unit tests ask whether it agrees.
+pub(crate) const WIRE: &[&str] = &["tcpdump", "tshark"];
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];

@@ -83,9 +83,8 @@ fn deny(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Some ask tcpdump and tshark whether they agree.
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
-    setup::tools(workspace, &[debian::LAB])?;
+    setup::tools(workspace, &[debian::WIRE])?;
     let arguments = ["test", "--workspace", "--exclude", "tracer-lab", "--no-fail-fast", "--"];
     count::run_tests(workspace.cargo(&arguments).args(filter), "unit tests")
 }

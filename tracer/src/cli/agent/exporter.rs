@@ -50,6 +50,11 @@ impl Exporter {
         }
     }
 
+    /// Captures that ended because their reader was too slow, since the start.
+    pub(super) fn captures_dropped(&self, count: u64) {
+        self.metrics.captures_dropped(count);
+    }
+
     /// The exposition, as of now.
     pub(super) fn metrics(&mut self, session: &Session) -> anyhow::Result<String> {
         let summary = session.summary()?;

@@ -25,10 +25,11 @@ use self::{
     exporter::Exporter,
     memory::Memory,
     otlp::Otlp,
-    server::{Query, Question, Security, Server},
+    server::{CaptureQuery, Query, Question, Security, Server},
 };
 use super::{
     FAILURE,
+    capture::Captures,
     options::{begin, ready},
     stop::Stop,
 };
@@ -90,14 +91,20 @@ fn trace(args: &Args, config: &Config) -> anyhow::Result<()> {
     if let Some(own) = Places(options.cgroups.clone()).own_cgroup() {
         session.leave_out(own);
     }
-    let (server, queries) = Server::start(listener, security, reload)?;
+    let (server, queries, captures_asked) = Server::start(listener, security, reload)?;
+    let mut captures = Captures::new(options.snap_length, options.metadata.clone());
     tracing::info!("{}", ready(&options, &session));
     while !stop.is_now() {
         session.source().wait(TICK)?;
-        session.tick(&mut exporter);
+        captures.tick(&mut session, &mut exporter);
         exporter.tick();
         session.forget_gone(args.pod_retention, &mut exporter);
+        exporter.captures_dropped(captures.readers_dropped);
         answer(&queries, &session, &mut exporter);
+        for CaptureQuery { asked, reply } in captures_asked.try_iter().take(1) {
+            // Who asked may be gone by now.
+            drop(reply.send(captures.begin(&mut session, &asked)));
+        }
     }
     server.close();
     session.finish(&mut exporter);

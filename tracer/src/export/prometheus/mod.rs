@@ -130,6 +130,11 @@ impl Metrics {
         self.families.own.accounting(accounting);
     }
 
+    /// Sets the number of captures that ended because their reader was too slow; it only grows.
+    pub fn captures_dropped(&self, count: u64) {
+        self.families.own.captures_dropped(count);
+    }
+
     /// Sets the run time and runs of a BPF program since it was loaded.
     pub fn program(&mut self, name: &str, run_nanoseconds: u64, runs: u64) {
         self.families.own.program(name, run_nanoseconds, runs);

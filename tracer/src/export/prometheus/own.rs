@@ -13,6 +13,7 @@ pub(super) struct Families {
     dropped: IntCounterVec,
     oddities: IntCounterVec,
     exported: IntCounterVec,
+    captures_dropped: IntCounter,
     program_run: CounterVec,
     program_runs: IntCounterVec,
 }
@@ -45,6 +46,10 @@ impl Families {
                 "Spans, and exports of metrics, for the OpenTelemetry collector, by what became of them.",
                 &["signal", "result"],
             )?,
+            captures_dropped: make.counter(
+                "tracer_captures_dropped_total",
+                "Captures over the API that ended because their reader was too slow.",
+            )?,
             program_run: make.seconds(
                 "tracer_bpf_program_run_seconds_total",
                 "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
@@ -71,6 +76,10 @@ impl Families {
 
     pub(super) fn exported(&self, signal: &str, result: &str, count: u64) {
         raise(&self.exported.with_label_values(&[signal, result]), count);
+    }
+
+    pub(super) fn captures_dropped(&self, count: u64) {
+        raise(&self.captures_dropped, count);
     }
 
     pub(super) fn program(&self, name: &str, run_nanoseconds: u64, runs: u64) {

@@ -3,7 +3,7 @@
 
 const REFRESH = 10_000;
 const SVG = "http://www.w3.org/2000/svg";
-const state = { minutes: 10, pod: null, open: new Set(), touched: false };
+const state = { minutes: 10, pod: null, open: new Set(), evidence: new Set(), touched: false };
 
 const byId = (id) => document.getElementById(id);
 
@@ -94,8 +94,11 @@ function showPods(pods, names, severities) {
     row.addEventListener("click", () => choose(pod.pod));
     return row;
   });
+  // Who moves by keyboard stays where they are.
+  const focused = document.activeElement?.dataset?.pod;
   const none = element("p", { className: "soft" }, "No pod has answered or called anything yet.");
   byId("pods").replaceChildren(...(rows.length ? [head, ...rows] : [none]));
+  if (focused) rows.find((row) => row.dataset.pod === focused)?.focus({ preventScroll: true });
 }
 
 /** The next round number for an axis: 1, 2 or 5 times a power of ten. */
@@ -224,8 +227,8 @@ function showRequests(answer) {
 function value(name, found) {
   if (Array.isArray(found)) return found.join(", ");
   if (typeof found !== "number") return String(found);
-  if (name === "share" || name.endsWith("_share")) return `${(100 * found).toFixed(1)} %`;
-  if (name.endsWith("_seconds")) return found < 1 ? `${(1000 * found).toFixed(2)} ms` : `${found.toLocaleString(undefined, { maximumFractionDigits: 2 })} s`;
+  if (/(^|_)share(_|$)/.test(name)) return `${(100 * found).toFixed(1)} %`;
+  if (/(^|_)seconds(_|$)/.test(name)) return found < 1 ? `${(1000 * found).toFixed(2)} ms` : `${found.toLocaleString(undefined, { maximumFractionDigits: 2 })} s`;
   return found.toLocaleString(undefined, { maximumFractionDigits: 2 });
 }
 
@@ -235,12 +238,16 @@ function showFindings(findings) {
     const evidence = Object.entries(finding.evidence).filter(([, found]) => found !== null).map(([name, found]) =>
       element("tr", {}, element("td", {}, name.replace(/_seconds$/, "").replaceAll("_", " ")), element("td", {}, value(name, found))));
     const about = finding.destination ? `${finding.subject} → ${finding.destination}` : finding.subject;
+    const key = `${finding.id} ${about}`;
+    const shown = element("details", { open: state.evidence.has(key) }, element("summary", {}, "Evidence"),
+      element("table", {}, element("tbody", {}, ...evidence)));
+    shown.addEventListener("toggle", () => { if (shown.open) state.evidence.add(key); else state.evidence.delete(key); });
     return element("div", { className: `finding ${finding.severity}` },
       element("h3", {}, `${finding.id} (${finding.severity})`),
       element("p", { className: "soft" }, `${about}, since ${second(finding.since_unix_ns)}`),
       element("p", {}, finding.explanation),
       element("p", {}, element("b", {}, "Remedy: "), finding.remedy),
-      element("details", {}, element("summary", {}, "Evidence"), element("table", {}, element("tbody", {}, ...evidence))),
+      shown,
       element("p", { className: "soft" }, `More: ${finding.page}`));
   }));
 }
