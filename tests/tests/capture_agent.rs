@@ -74,7 +74,7 @@ fn an_agent_that_allows_it_streams_what_is_asked_for() -> Result<()> {
     ensure!(next.wait(Duration::from_secs(10))? == Some(0), "the interrupted capture failed");
     ensure!(tshark(&file("next.pcapng"), "frame", &["frame.number"])?.is_empty(), "no request was slow");
     let wrong = agent.fetch("/api/v1/capture?filter=tcp%20port%20x")?;
-    ensure!(wrong.0 == 400 && wrong.2.contains("^"), "{wrong:?}");
+    ensure!(wrong.0 == 400 && wrong.2.contains('^'), "{wrong:?}");
     agent.finish().map(drop)
 }
 

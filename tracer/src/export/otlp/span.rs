@@ -105,16 +105,16 @@ fn server(request: &Request, clock: WallClock, ids: Ids) -> Span {
     }
 }
 
-fn client(attributed: &AttributedCall, clock: WallClock, ids: Ids, place: usize) -> Span {
-    let call = &attributed.call;
+fn client(one: &AttributedCall, clock: WallClock, ids: Ids, place: usize) -> Span {
+    let call = &one.call;
     let mut attributes = vec![
         text("server.address", &call.peer.ip().to_string()),
         number("server.port", call.peer.port()),
         text("tracer.stage", call.kind.name()),
-        text("tracer.attribution", attributed.attribution.name()),
+        text("tracer.attribution", one.attribution.name()),
     ];
-    if attributed.requests > 1 {
-        attributes.push(number("tracer.shared_by", attributed.requests));
+    if one.requests > 1 {
+        attributes.push(number("tracer.shared_by", one.requests));
     }
     attributes.extend(of_call(call));
     let times = Times::new(call.start, call.end.saturating_sub(call.start), clock);
@@ -216,6 +216,7 @@ fn own(request: &Request) -> Vec<Piece> {
 }
 
 /// Unix nanoseconds.
+#[derive(Clone, Copy)]
 struct Times {
     start: u64,
     end: u64,

@@ -32,33 +32,38 @@ use crate::{
 /// Where to send to, and what.
 #[derive(Debug, clap::Args)]
 pub(super) struct OtlpArgs {
-    /// Send breakdowns as spans, and the metrics, to this collector by OTLP over gRPC: http://host:4317 or https://host:4317
-    #[arg(long, value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
-    otlp_endpoint: Option<tonic::transport::Uri>,
+    /// Send breakdowns as spans, and the metrics, to this collector (OTLP over gRPC, `http://host:4317` or `https://host:4317`)
+    #[arg(id = "otlp_endpoint", long = "otlp-endpoint", value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
+    endpoint: Option<tonic::transport::Uri>,
     /// Headers of each export, such as the collector's token: a file of lines NAME=VALUE
-    #[arg(long, value_name = "FILE", env = "TRACER_OTLP_HEADERS_FILE")]
-    otlp_headers_file: Option<PathBuf>,
+    #[arg(
+        id = "otlp_headers_file",
+        long = "otlp-headers-file",
+        value_name = "FILE",
+        env = "TRACER_OTLP_HEADERS_FILE"
+    )]
+    headers_file: Option<PathBuf>,
     /// Certificate authority of the collector, PEM; the node's own ones when not given
-    #[arg(long, value_name = "FILE", env = "TRACER_OTLP_CA")]
-    otlp_ca: Option<PathBuf>,
+    #[arg(id = "otlp_ca", long = "otlp-ca", value_name = "FILE", env = "TRACER_OTLP_CA")]
+    ca: Option<PathBuf>,
     /// Send spans of requests that took at least this long; 0 for all
     #[arg(
-        long,
+        id = "otlp_slower_than", long = "otlp-slower-than",
         value_name = "SECONDS",
         env = "TRACER_OTLP_SLOWER_THAN",
         default_value = "0",
         value_parser = parse_threshold
     )]
-    otlp_slower_than: Duration,
+    slower_than: Duration,
     /// Seconds between two exports of the metrics
     #[arg(
-        long,
+        id = "otlp_metrics_interval", long = "otlp-metrics-interval",
         value_name = "SECONDS",
         env = "TRACER_OTLP_METRICS_INTERVAL",
         default_value = "30",
         value_parser = parse_seconds
     )]
-    otlp_metrics_interval: Duration,
+    metrics_interval: Duration,
 }
 
 /// Seconds, 0 included.
@@ -84,12 +89,12 @@ impl Otlp {
     /// # Errors
     /// When a file cannot be used, or a thread cannot be started.
     pub(super) fn start(args: &OtlpArgs) -> anyhow::Result<Option<Self>> {
-        let Some(endpoint) = &args.otlp_endpoint else { return Ok(None) };
-        let link = Link::new(endpoint, args.otlp_headers_file.as_deref(), args.otlp_ca.as_deref())?;
+        let Some(endpoint) = &args.endpoint else { return Ok(None) };
+        let link = Link::new(endpoint, args.headers_file.as_deref(), args.ca.as_deref())?;
         Ok(Some(Self {
             sender: Sender::start(link)?,
-            slower_than: u64::try_from(args.otlp_slower_than.as_nanos()).unwrap_or(u64::MAX),
-            interval: args.otlp_metrics_interval,
+            slower_than: u64::try_from(args.slower_than.as_nanos()).unwrap_or(u64::MAX),
+            interval: args.metrics_interval,
             exported: Instant::now(),
             start: wall_clock().unix_ns(boot_time()),
             seed: Seed(RandomState::new().hash_one(std::process::id())),
