@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{SlicedPacket, TransportSlice};
 use rustc_hash::FxHashMap;
-use tracer_ebpf::record::PacketHead;
+use tracer_ebpf::{record::PacketHead, segment::Direction};
 
 use super::held::NEAR;
 use crate::{
-    packet::filter::{Header, Net},
+    packet::filter::Header,
     proto::dns,
     request::{Request, What},
 };
@@ -77,8 +77,11 @@ impl<'a> Wanted<'a> {
             return self.flows.get(&head.flow).is_some_and(|spans| spans.iter().any(at));
         }
         let Some(header) = Header::of(packet) else { return false };
+        // The peer's pod may be traced as well: that is its view of the packet.
+        let outbound = head.direction == Direction::Egress as u8;
+        let own = if outbound { header.source() } else { header.destination() };
         let (local, peer, begin) = self.ends;
-        if head.time >= begin && header.is_between(local, peer) {
+        if head.time >= begin && local.ip() == own && header.is_between(local, peer) {
             return true;
         }
         let mut lookups = self.lookups.iter().filter(|(.., span)| at(span)).peekable();
@@ -86,7 +89,7 @@ impl<'a> Wanted<'a> {
             return false;
         }
         let Some(name) = asked(packet) else { return false };
-        lookups.any(|(local, wanted, _)| header.has_address(&Net::of(*local)) && is_expansion(&name, wanted))
+        lookups.any(|(local, wanted, _)| *local == own && is_expansion(&name, wanted))
     }
 }
 
