@@ -110,7 +110,7 @@ fn a_reader_that_does_not_read_is_left_behind_and_counted() -> Result<()> {
 
 /// A `kubectl` that knows one pod and one agent, and notes how it is called.
 const KUBECTL: &str = r#"#!/bin/sh
-echo "$*" >>"$(dirname "$0")/calls"
+printf '%s\n' "$*" >>"$(dirname "$0")/calls"
 case "$*" in
 *'get pod backend-0 '*) echo "node-1 @UID@ " ;;
 *'get pods '*spec.nodeName=node-1*) echo tracer-x7k2p ;;

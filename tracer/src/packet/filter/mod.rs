@@ -7,7 +7,10 @@
 mod lex;
 mod parse;
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Longest expression, bytes.
 pub const LENGTH_LIMIT: usize = 4096;
@@ -270,6 +273,14 @@ impl Header {
     #[must_use]
     pub fn has_address(&self, net: &Net) -> bool {
         net.contains(self.source) || net.contains(self.destination)
+    }
+
+    /// Whether these are the two ends.
+    #[must_use]
+    pub fn is_between(&self, one: SocketAddr, other: SocketAddr) -> bool {
+        let Some((source, destination)) = self.ports else { return false };
+        let ends = (SocketAddr::new(self.source, source), SocketAddr::new(self.destination, destination));
+        ends == (one, other) || ends == (other, one)
     }
 
     /// Whether an end's port is this one.
