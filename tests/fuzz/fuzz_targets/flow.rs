@@ -8,7 +8,10 @@ use tracer_ebpf::{
     segment::{Direction, Segment},
 };
 
-fuzz_target!(|input: (bool, Vec<(bool, u32, u32, u16, u8)>)| {
+/// Direction, sequence and acknowledgment numbers, length and flags.
+type Arrival = (bool, u32, u32, u16, u8);
+
+fuzz_target!(|input: (bool, Vec<Arrival>)| {
     let (server, segments) = input;
     let mut state: FlowState = bytemuck::Zeroable::zeroed();
     state.established(1, if server { role::SERVER } else { role::CLIENT }, 1000, 5000);
