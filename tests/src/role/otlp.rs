@@ -24,6 +24,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status};
 
 use crate::log::Log;
@@ -90,11 +91,12 @@ impl Receiver {
     pub fn run(&self) -> Result<()> {
         let log = Arc::new(Log::create(&self.log)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Collectors compress.
+        let traces =
+            TraceServiceServer::new(Sink(Arc::clone(&log))).accept_compressed(CompressionEncoding::Gzip);
+        let metrics = MetricsServiceServer::new(Sink(log)).accept_compressed(CompressionEncoding::Gzip);
         let served = runtime.block_on(
-            tonic::transport::Server::builder()
-                .add_service(TraceServiceServer::new(Sink(Arc::clone(&log))))
-                .add_service(MetricsServiceServer::new(Sink(log)))
-                .serve(self.listen),
+            tonic::transport::Server::builder().add_service(traces).add_service(metrics).serve(self.listen),
         );
         served.with_context(|| format!("serve on {}", self.listen))
     }
