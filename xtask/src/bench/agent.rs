@@ -56,7 +56,7 @@ impl<'a> Agent<'a> {
     pub(super) fn start(site: &'a Site, cgroup: &Path) -> Result<Self> {
         let mut command = site.namespace().command(&site.tracer.to_string_lossy());
         command.args(["agent", "--listen", LISTEN, "--cgroup"]).arg(cgroup);
-        let running = site.start("agent", &mut command, "tracer: ready")?;
+        let running = site.start("agent", &mut command, "ready: tracing")?;
         Ok(Self { site, running })
     }
 
