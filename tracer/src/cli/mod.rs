@@ -9,6 +9,7 @@ mod configured;
 mod doctor;
 mod input;
 mod live;
+mod naming;
 mod options;
 mod pods;
 mod report;
@@ -18,6 +19,7 @@ mod stop;
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Exit code of a failure.
 const FAILURE: u8 = 1;
@@ -50,7 +52,7 @@ enum Command {
 /// before the damage is reported).
 #[must_use]
 pub fn run() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+    log_to_stderr();
     let result = match Cli::parse().command {
         Command::Live(args) => live::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
@@ -74,6 +76,13 @@ pub fn run() -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Only what tracer says: kube says of every attempt that it failed, and we say it once.
+fn log_to_stderr() {
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(false);
+    let own = Targets::new().with_target("tracer", tracing::Level::INFO);
+    tracing_subscriber::registry().with(lines).with(own).init();
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::naming::Naming;
 use crate::{
     finding::Policy,
     proto::metadata,
@@ -82,9 +83,13 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 }
 
 /// Starts tracing and says so on standard error; findings are judged by `policy`.
-pub(super) fn start(options: &Options, policy: Policy) -> anyhow::Result<Session> {
-    let session = Session::start(options, policy)?;
+pub(super) fn start(options: &Options, policy: Policy, naming: &Naming) -> anyhow::Result<Session> {
+    let mut session = Session::start(options, policy)?;
     privilege::give_up().context("cannot give up capabilities after attaching")?;
+    // After that: what talks to others needs no capability.
+    if let Some(feed) = naming.start()? {
+        session.name_pods(feed);
+    }
     let cgroups: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
     eprintln!("tracer: ready: tracing {}; threads {}", cgroups.join(", "), session.source().thread_source());
     Ok(session)

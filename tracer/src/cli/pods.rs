@@ -91,7 +91,11 @@ mod tests {
     use crate::{pod::PodName, source::pcap::LinkType};
 
     fn pod(uid: &str, name: Option<(&str, &str)>) -> Arc<Pod> {
-        let name = name.map(|(namespace, name)| PodName { namespace: namespace.into(), name: name.into() });
+        let name = name.map(|(namespace, name)| PodName {
+            namespace: namespace.into(),
+            name: name.into(),
+            workload: None,
+        });
         Arc::new(Pod { uid: uid.into(), name })
     }
 

@@ -34,6 +34,8 @@ pub fn summary(summary: &Summary, clock: WallClock) -> Json {
 
 fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     let totals = &summary.totals;
+    let name = summary.pod.name.as_ref();
+    let workload = name.and_then(|name| name.workload.as_ref());
     let stages = Stages::NAMES.into_iter().zip(totals.stages.values().map(seconds));
     let attribution = Attribution::ALL.map(Attribution::name).into_iter().zip(totals.attribution);
     let calls = CallKind::ALL.into_iter().zip(totals.calls);
@@ -42,6 +44,10 @@ fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     });
     json!({
         "pod": summary.pod.to_string(),
+        "uid": summary.pod.uid,
+        "namespace": name.map(|name| &name.namespace),
+        "name": name.map(|name| &name.name),
+        "workload": workload.map(|workload| json!({ "kind": workload.kind, "name": workload.name })),
         "requests": totals.requests,
         "total_seconds": seconds(totals.stages.total()),
         "stages": object(stages),

@@ -38,6 +38,7 @@ impl Exporter {
             }
         }
         self.metrics.accounting(&summary.accounting);
+        self.metrics.naming(&session.naming());
         for stats in session.source().program_stats() {
             self.metrics.program(&stats.program, stats.nanoseconds, stats.runs);
         }
@@ -70,6 +71,11 @@ impl Observer for Exporter {
             FlowEvent::Closed { srtt_us } => self.metrics.tcp_round_trip(pod, srtt_us),
             FlowEvent::Retransmits(segments) => self.metrics.tcp_retransmits(pod, segments),
         }
+    }
+
+    /// Its series go on under the new name; what was counted under the old one is no pod's any more.
+    fn renamed(&mut self, from: &Arc<Pod>, _: &Arc<Pod>) {
+        self.metrics.forget(from);
     }
 
     fn finding(&mut self, event: &Event<'_>) {

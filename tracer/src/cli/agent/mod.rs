@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use self::{exporter::Exporter, server::Query};
 use super::{
     configured::Configured,
+    naming::Naming,
     options::{Target, start},
     stop::Stop,
 };
@@ -28,6 +29,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     configured: Configured,
     /// Say whether the configuration can be used, and end
@@ -49,7 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
     let mut exporter = Exporter::new(&policy.settings)?;
-    let mut session = start(&args.target.options(0)?, policy)?;
+    let mut session = start(&args.target.options(0)?, policy, &args.naming)?;
     let queries = server::start(listener)?;
     let stop = Stop::after(None)?;
     while !stop.is_now() {

@@ -9,6 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use self::{comments::Commenter, held::Held, output::Sink};
 use super::{
     configured::Configured,
+    naming::Naming,
     options::{Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -26,6 +27,8 @@ const PACKETS_PER_TICK: usize = 1 << 20;
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     configured: Configured,
     /// File to write, or - for standard output (as in: tracer capture -w - | wireshark -k -i -)
@@ -48,7 +51,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::LastMinute)?;
     let output = Sink::open(&args.file)?;
     let options = args.target.options(args.snap_length)?;
-    let mut session = start(&options, policy)?;
+    let mut session = start(&options, policy, &args.naming)?;
     let mut output = output.begin(args.count, options.metadata)?;
     let stop = Stop::after(args.duration)?;
     let mut commenter = Commenter::default();

@@ -2,6 +2,7 @@ mod dns;
 mod findings;
 mod flows;
 mod incident;
+mod names;
 
 use bytemuck::Zeroable as _;
 use tracer_ebpf::record::{DATAGRAM_PREFIX, FlowRecord, PayloadRecord, flow_flag, kind, protocol, role};
