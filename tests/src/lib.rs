@@ -13,6 +13,7 @@
 pub mod bpf;
 pub mod capture;
 pub mod clock;
+pub mod cluster;
 pub mod demo;
 pub mod hostile;
 pub mod http;

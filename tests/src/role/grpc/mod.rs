@@ -8,6 +8,7 @@ mod codec;
 mod server;
 
 pub use client::Client;
+pub(crate) use codec::Plain;
 pub use server::Server;
 
 use serde::{Deserialize, Serialize};
