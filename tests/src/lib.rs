@@ -14,6 +14,7 @@ pub mod bpf;
 pub mod browser;
 pub mod capture;
 pub mod clock;
+pub mod cluster;
 pub mod demo;
 pub mod hostile;
 pub mod http;

@@ -12,7 +12,12 @@ use crate::{
     engine::{Engine, Observer},
     finding::Policy,
     flow::decode::decode,
-    pod::{Pod, table::CgroupTable},
+    pod::{
+        Pod,
+        names::{Names, Status},
+        source::Feed,
+        table::CgroupTable,
+    },
     request::totals::{Accounting, Summary},
     source::live::{self, LiveSource, Options, boot_time, cgroup, wall_clock},
 };
@@ -28,7 +33,7 @@ const LINGER: Duration = Duration::from_millis(200);
 /// Source, engine and accounting.
 pub struct Session {
     source: LiveSource,
-    engine: Engine<CgroupTable>,
+    engine: Engine<Names>,
     consumed: u64,
     malformed: u64,
 }
@@ -42,8 +47,19 @@ impl Session {
         let source = LiveSource::start(options)?;
         let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
         let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
-        let engine = Engine::new(CgroupTable::new(root), wall_clock(), policy);
+        let engine = Engine::new(Names::new(CgroupTable::new(root)), wall_clock(), policy);
         Ok(Self { source, engine, consumed: 0, malformed: 0 })
+    }
+
+    /// Names pods by what these sources tell.
+    pub fn name_pods(&mut self, feed: Feed) {
+        self.engine.resolver_mut().listen(feed);
+    }
+
+    /// How the sources of names are doing.
+    #[must_use]
+    pub fn naming(&self) -> Status {
+        self.engine.resolver().status()
     }
 
     /// The source.

@@ -59,6 +59,8 @@ impl<'a> Tracing<'a> {
         let name = free_name(&format!("tracer-{command}"), dir);
         let mut line = node.command(&program.to_string_lossy());
         line.arg(command).arg("--cgroup").arg(cgroup).args(flags);
+        // The lab's pods are not those of this machine's container runtime, if it has one.
+        line.env("TRACER_CRI_SOCKET", "none");
         if command == "agent" {
             line.args(["--listen", LISTEN]);
         }
@@ -206,8 +208,19 @@ impl Live {
 
 /// Runs `tracer live` on the lab while `work` goes on.
 pub fn live(program: &Path, lab: &Lab, work: impl FnOnce() -> Result<()>) -> Result<Live> {
+    live_with(program, lab, &[], work)
+}
+
+/// The same with more flags.
+pub fn live_with(
+    program: &Path,
+    lab: &Lab,
+    flags: &[&str],
+    work: impl FnOnce() -> Result<()>,
+) -> Result<Live> {
     let file = lab.dir().join("traced.jsonl");
-    let flags = ["--output", "json", "--requests", &file.to_string_lossy()];
+    let requests = file.to_string_lossy();
+    let flags = [&["--output", "json", "--requests", &requests], flags].concat();
     let tracing = Tracing::start(program, lab, "live", &flags)?;
     work()?;
     // What was answered last settles when the tracer drains, on its timer.

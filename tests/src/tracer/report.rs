@@ -26,6 +26,14 @@ pub struct Summary {
 pub struct PodSummary {
     /// Its UID, or its namespace and name.
     pub pod: String,
+    /// Its UID, when it is on this node.
+    pub uid: String,
+    /// Its namespace, where something names it.
+    pub namespace: Option<String>,
+    /// Its name, where something names it.
+    pub name: Option<String>,
+    /// What made it, where something names it.
+    pub workload: Option<Workload>,
     /// Requests it answered.
     pub requests: u64,
     /// Their total time in seconds.
@@ -38,6 +46,15 @@ pub struct PodSummary {
     pub calls: BTreeMap<String, Calls>,
     /// Named causes.
     pub findings: Vec<Finding>,
+}
+
+/// What made a pod.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Workload {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// Calls of one kind.

@@ -1,14 +1,13 @@
 //! The configuration file of the commands that look for findings.
 
 use std::{
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context as _;
 
+use super::file::read;
 use crate::{
     config::{Config, SIZE_LIMIT},
     finding::{Period, Policy},
@@ -36,12 +35,7 @@ impl Configured {
     /// Reads the file; without one everything is as by default.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         let Some(path) = &self.config else { return Ok(Config::default()) };
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| {
-            // One byte more tells that it is too long.
-            file.take(SIZE_LIMIT as u64 + 1).read_to_end(&mut bytes)
-        });
-        read.with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        let bytes = read(path, SIZE_LIMIT).context("the configuration cannot be used")?;
         Config::parse(&bytes).with_context(|| format!("cannot use the configuration {}", path.display()))
     }
 }

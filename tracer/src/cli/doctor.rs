@@ -6,21 +6,28 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use serde::Serialize;
 
 use super::{
     FAILURE,
+    naming::Naming,
     options::{Output, Target},
 };
 use crate::source::live::{LiveSource, ThreadSource, cgroup};
+
+/// How long a source of names may take to answer.
+const NAMES_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `tracer doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -49,7 +56,8 @@ struct Check {
 /// Runs every check and prints them; fails when one says that tracing does not work.
 pub(super) fn run(args: &Args) -> ExitCode {
     let (cgroups, targets) = target_cgroups(&args.target);
-    let checks = [kernel(), jit(), cgroup2(), cgroups, programs(args, &targets), statistics()];
+    let mut checks = vec![kernel(), jit(), cgroup2(), cgroups, programs(args, &targets), statistics()];
+    checks.extend(pod_names(&args.naming));
     // Who reads may have seen enough; the exit code says the rest.
     let _ = print(&checks, args.output, &mut io::stdout().lock());
     let broken = checks.iter().any(|check| check.verdict == Verdict::Missing);
@@ -142,6 +150,32 @@ fn programs(args: &Args, cgroups: &[PathBuf]) -> Check {
         }
         Err(error) => Check { name, verdict: Verdict::Missing, detail: error.to_string() },
     }
+}
+
+/// What each source of pods' names says.
+fn pod_names(naming: &Naming) -> Vec<Check> {
+    let name = "pod names";
+    let reduced = |detail| Check { name, verdict: Verdict::Reduced, detail };
+    let feed = match naming.start() {
+        Ok(Some(feed)) => feed,
+        Ok(None) => {
+            let detail = "no source: pods are called by their UIDs; see --cri-socket and --kubernetes";
+            return vec![reduced(detail.to_owned())];
+        }
+        Err(error) => return vec![reduced(format!("{error:#}"))],
+    };
+    let answers = feed.first_answers(NAMES_PATIENCE).into_iter();
+    let checks = answers.map(|(resource, answer)| {
+        let source = resource.source().name();
+        match answer {
+            Ok(pods) => {
+                let detail = format!("{source} knows {pods} pods of this node");
+                Check { name, verdict: Verdict::Ok, detail }
+            }
+            Err(error) => reduced(format!("{source} does not answer: {error}")),
+        }
+    });
+    checks.collect()
 }
 
 fn statistics() -> Check {

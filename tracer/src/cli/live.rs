@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use super::{
     collector::{Collector, Kept},
     configured::Configured,
+    naming::Naming,
     options::{Output, Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -20,6 +21,8 @@ use crate::{export::json, finding::Period, session::TICK, source::live::wall_clo
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     configured: Configured,
     /// Seconds to trace; until interrupted when not given
@@ -36,7 +39,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::WholeRun)?;
     let mut collector = Collector::new(&args.kept, wall_clock())?;
-    let mut session = start(&args.target.options(0)?, policy)?;
+    let mut session = start(&args.target.options(0)?, policy, &args.naming)?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() {
         session.source().wait(TICK)?;

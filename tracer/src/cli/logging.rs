@@ -3,7 +3,14 @@
 use std::io;
 
 use clap::ValueEnum;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    registry,
+    util::SubscriberInitExt as _,
+};
 
 /// Form and amount of the log.
 #[derive(Debug, clap::Args)]
@@ -46,17 +53,16 @@ impl Level {
 }
 
 impl Logging {
-    /// Logs so from now on. Only the first of a process counts.
+    /// Logs so from now on. Only the first of a process counts, and only what tracer says: kube says of every attempt that
+    /// it failed, and we say it once.
     pub(super) fn begin(&self) {
-        let log = tracing_subscriber::fmt()
-            .with_writer(io::stderr)
-            .with_target(false)
-            .with_ansi(false)
-            .with_max_level(self.log_level.filter());
-        let _first = match self.log_format {
-            Format::Text => log.try_init(),
-            Format::Json => log.json().flatten_event(true).try_init(),
+        let lines = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(false);
+        let lines = match self.log_format {
+            Format::Text => lines.boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
         };
+        let own = Targets::new().with_target("tracer", self.log_level.filter());
+        let _first = registry().with(lines).with(own).try_init();
     }
 }
 

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
+use super::naming::Naming;
 use crate::{
     finding::Policy,
     proto::metadata,
@@ -93,16 +94,20 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 }
 
 /// Starts tracing and says so on standard error; findings are judged by `policy`.
-pub(super) fn start(options: &Options, policy: Policy) -> anyhow::Result<Session> {
-    let session = begin(options, policy)?;
+pub(super) fn start(options: &Options, policy: Policy, naming: &Naming) -> anyhow::Result<Session> {
+    let session = begin(options, policy, naming)?;
     eprintln!("tracer: {}", ready(options, &session));
     Ok(session)
 }
 
 /// Starts tracing without a word.
-pub(super) fn begin(options: &Options, policy: Policy) -> anyhow::Result<Session> {
-    let session = Session::start(options, policy)?;
+pub(super) fn begin(options: &Options, policy: Policy, naming: &Naming) -> anyhow::Result<Session> {
+    let mut session = Session::start(options, policy)?;
     privilege::give_up().context("cannot give up capabilities after attaching")?;
+    // After that: what talks to others needs no capability.
+    if let Some(feed) = naming.start()? {
+        session.name_pods(feed);
+    }
     Ok(session)
 }
 

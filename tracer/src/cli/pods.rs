@@ -94,7 +94,11 @@ mod tests {
     use crate::source::pcap::LinkType;
 
     fn pod(uid: &str, name: Option<(&str, &str)>) -> Arc<Pod> {
-        let name = name.map(|(namespace, name)| PodName { namespace: namespace.into(), name: name.into() });
+        let name = name.map(|(namespace, name)| PodName {
+            namespace: namespace.into(),
+            name: name.into(),
+            workload: None,
+        });
         Arc::new(Pod { uid: uid.into(), name })
     }
 

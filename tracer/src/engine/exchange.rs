@@ -66,7 +66,7 @@ impl<R: Resolve> Engine<R> {
         let Some(pod) = self.pod(record.cgroup) else { return };
         let nanoseconds = end.saturating_sub(record.opened);
         let refused = !established && record.flags & flow_flag::RESET_IN != 0;
-        observer.flow(&pod.pod, FlowEvent::Connect { established, refused, nanoseconds });
+        pod.flow(FlowEvent::Connect { established, refused, nanoseconds }, observer);
         let kind = kind_of(record, CallKind::Connect);
         let what = if kind == CallKind::Metadata {
             What::Metadata(MetadataCall {
@@ -162,7 +162,7 @@ impl<R: Resolve> Engine<R> {
 
     fn event(&mut self, record: &FlowRecord, event: FlowEvent, observer: &mut dyn Observer) {
         if let Some(pod) = self.pod(record.cgroup) {
-            observer.flow(&pod.pod, event);
+            pod.flow(event, observer);
         }
     }
 
@@ -177,7 +177,7 @@ impl<R: Resolve> Engine<R> {
         if more > 0
             && let Some(pod) = self.pod(record.cgroup)
         {
-            observer.flow(&pod.pod, FlowEvent::Retransmits(more));
+            pod.flow(FlowEvent::Retransmits(more), observer);
         }
     }
 }

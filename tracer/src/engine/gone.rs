@@ -74,6 +74,7 @@ impl<R: Resolve> Engine<R> {
                 *place = at;
             }
         }
+        self.resolver.forgotten(&state.pod.uid);
         observer.gone(&state.pod);
     }
 }

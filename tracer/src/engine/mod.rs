@@ -4,6 +4,7 @@
 mod dns;
 mod exchange;
 mod gone;
+mod hold;
 mod metadata;
 mod peers;
 mod pod;
@@ -51,6 +52,19 @@ pub trait Resolve {
     fn living(&mut self) -> Option<BTreeSet<String>> {
         None
     }
+
+    /// A pod is forgotten: nothing more is asked about it.
+    fn forgotten(&mut self, _uid: &str) {}
+
+    /// Whether more will be known of a pod in a moment. What is told of it waits meanwhile, for two seconds at most.
+    fn is_awaited(&self, _pod: &Pod) -> bool {
+        false
+    }
+
+    /// Pods that have other names than when they were resolved or last in here, with the same UIDs.
+    fn renamed(&mut self) -> Vec<Pod> {
+        Vec::new()
+    }
 }
 
 /// What happened to a flow.
@@ -91,6 +105,8 @@ pub trait Observer {
     fn finding(&mut self, _event: &Event<'_>) {}
     /// A pod is gone and forgotten: nothing more comes of it.
     fn gone(&mut self, _pod: &Arc<Pod>) {}
+    /// What was told as `from` is told as `to` from now on: the same pod, of which more is known.
+    fn renamed(&mut self, _from: &Arc<Pod>, _to: &Arc<Pod>) {}
 }
 
 /// Things that were seen and could not be used, by reason.
@@ -198,16 +214,38 @@ impl<R: Resolve> Engine<R> {
 
     /// Moves time: everything emitted before `now` has been ingested.
     pub fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
+        self.rename(observer);
         for pod in &mut self.pods {
-            pod.advance(now, &mut self.ledger, observer);
+            if !pod.waits(now, &self.resolver) {
+                pod.advance(now, &mut self.ledger, observer);
+            }
         }
     }
 
     /// Settles everything; `now` is the end of the tracing.
     pub fn finish(&mut self, now: u64, observer: &mut dyn Observer) {
+        self.rename(observer);
         for pod in &mut self.pods {
             pod.finish(now, &mut self.ledger, observer);
         }
+    }
+
+    fn rename(&mut self, observer: &mut dyn Observer) {
+        for pod in self.resolver.renamed() {
+            if let Some(state) = self.by_uid.get(&pod.uid).and_then(|at| self.pods.get_mut(*at)) {
+                state.rename(pod, observer);
+            }
+        }
+    }
+
+    /// What tells which pod a cgroup belongs to.
+    pub fn resolver(&self) -> &R {
+        &self.resolver
+    }
+
+    /// The same, to change it.
+    pub fn resolver_mut(&mut self) -> &mut R {
+        &mut self.resolver
     }
 
     /// The sums and open findings of every pod, by name.
@@ -231,7 +269,7 @@ impl<R: Resolve> Engine<R> {
     /// Not later than the start of any request or call that may still settle.
     #[must_use]
     pub fn oldest_unsettled(&self, now: u64) -> Option<u64> {
-        self.pods.iter().filter_map(|pod| pod.tracker.oldest_unsettled(now)).min()
+        self.pods.iter().filter_map(|pod| pod.oldest_unsettled(now)).min()
     }
 
     /// Judges the findings of pods that are not known yet by this policy.
@@ -284,7 +322,8 @@ impl<R: Resolve> Engine<R> {
         let next = self.pods.len();
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
-            self.pods.push(PodState::new(Arc::new(pod), &self.policy));
+            let is_awaited = self.resolver.is_awaited(&pod);
+            self.pods.push(PodState::new(Arc::new(pod), &self.policy, is_awaited));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
             self.by_cgroup.clear();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Observer, gone::Presence, peers::Peers};
+use super::{FlowEvent, Observer, Resolve, gone::Presence, hold::Hold, peers::Peers};
 use crate::{
     finding::{Event, Ledger, Policy, Watch},
     flow::Messages,
@@ -25,11 +25,14 @@ pub struct PodState {
     pub(super) presence: Presence,
     totals: Totals,
     watch: Watch,
+    /// While the pod's name is about to be known.
+    hold: Option<Hold>,
 }
 
 impl PodState {
-    pub(super) fn new(pod: Arc<Pod>, policy: &Policy) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, policy: &Policy, is_awaited: bool) -> Self {
         Self {
+            hold: is_awaited.then(Hold::default),
             watch: Watch::new(Arc::clone(&pod), policy),
             pod,
             tracker: PodTracker::default(),
@@ -37,6 +40,40 @@ impl PodState {
             peers: Peers::default(),
             presence: Presence::default(),
             totals: Totals::default(),
+        }
+    }
+
+    /// More is known of the pod.
+    pub(super) fn rename(&mut self, pod: Pod, observer: &mut dyn Observer) {
+        let from = std::mem::replace(&mut self.pod, Arc::new(pod));
+        self.watch.rename(&self.pod);
+        observer.renamed(&from, &self.pod);
+    }
+
+    /// Whether what is told of the pod waits until more is known of it.
+    pub(super) fn waits(&mut self, now: u64, resolver: &impl Resolve) -> bool {
+        self.hold.as_mut().is_some_and(|hold| !hold.is_over(now) && resolver.is_awaited(&self.pod))
+    }
+
+    /// Tells what happened to a flow, now or with everything else.
+    pub(super) fn flow(&mut self, event: FlowEvent, observer: &mut dyn Observer) {
+        if self.hold.as_mut().is_some_and(|hold| hold.keep(event)) {
+            return;
+        }
+        self.end_hold(observer);
+        observer.flow(&self.pod, event);
+    }
+
+    /// Not later than the start of any request or call that may still settle; while the pod's name is awaited, not later
+    /// than what was first seen of it.
+    pub(super) fn oldest_unsettled(&self, now: u64) -> Option<u64> {
+        let unsettled = self.tracker.oldest_unsettled(now);
+        unsettled.into_iter().chain(self.hold.as_ref().and_then(Hold::since)).min()
+    }
+
+    fn end_hold(&mut self, observer: &mut dyn Observer) {
+        for event in self.hold.take().map(Hold::events).unwrap_or_default() {
+            observer.flow(&self.pod, event);
         }
     }
 
@@ -55,6 +92,7 @@ impl PodState {
 
     pub(super) fn advance(&mut self, now: u64, ledger: &mut Ledger, observer: &mut dyn Observer) {
         self.presence.advance(now);
+        self.end_hold(observer);
         for report in self.lookups.advance(now) {
             self.lookup(report, now);
         }
@@ -68,6 +106,7 @@ impl PodState {
     }
 
     pub(super) fn finish(&mut self, now: u64, ledger: &mut Ledger, observer: &mut dyn Observer) {
+        self.end_hold(observer);
         for report in self.lookups.finish(now) {
             self.lookup(report, now);
         }

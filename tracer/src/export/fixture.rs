@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const T0: u64 = 1_000_000_000;
 
 pub(crate) fn pod() -> Arc<Pod> {
-    let name = PodName { namespace: "shop".into(), name: "backend-0".into() };
+    let name = PodName { namespace: "shop".into(), name: "backend-0".into(), workload: None };
     Arc::new(Pod { uid: "0b3f1c9e-5a7d-4c53-9d0e-2f4a6b8c0d1e".into(), name: Some(name) })
 }
 

@@ -12,29 +12,35 @@ use crate::{
     proto::http::Http,
     request::{
         AttributedCall, Attribution, CallKind, Request, Stages, What,
-        totals::{PodSummary, Summary},
+        totals::{Accounting, PodSummary, Summary},
     },
 };
 
 /// The summary; times in seconds, and a pod's stages add up to its total to the nanosecond.
 #[must_use]
 pub fn summary(summary: &Summary, clock: WallClock) -> Json {
-    let accounting = &summary.accounting;
     json!({
         "pods": summary.pods.iter().map(|summary| pod(summary, clock)).collect::<Vec<_>>(),
-        "accounting": {
-            "emitted": accounting.emitted,
-            "consumed": accounting.consumed,
-            "dropped": accounting.dropped,
-            "oddities": accounting.oddities,
-        },
-        "partial": accounting.is_partial(),
+        "accounting": accounting(&summary.accounting),
+        "partial": summary.accounting.is_partial(),
+    })
+}
+
+/// What was emitted, and what became of it.
+pub(crate) fn accounting(accounting: &Accounting) -> Json {
+    json!({
+        "emitted": accounting.emitted,
+        "consumed": accounting.consumed,
+        "dropped": accounting.dropped,
+        "oddities": accounting.oddities,
     })
 }
 
 /// One pod of a summary.
 pub(crate) fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     let totals = &summary.totals;
+    let name = summary.pod.name.as_ref();
+    let workload = name.and_then(|name| name.workload.as_ref());
     let stages = Stages::NAMES.into_iter().zip(totals.stages.values().map(seconds));
     let attribution = Attribution::ALL.map(Attribution::name).into_iter().zip(totals.attribution);
     let calls = CallKind::ALL.into_iter().zip(totals.calls);
@@ -43,6 +49,10 @@ pub(crate) fn pod(summary: &PodSummary, clock: WallClock) -> Json {
     });
     json!({
         "pod": summary.pod.to_string(),
+        "uid": summary.pod.uid,
+        "namespace": name.map(|name| &name.namespace),
+        "name": name.map(|name| &name.name),
+        "workload": workload.map(|workload| json!({ "kind": workload.kind, "name": workload.name })),
         "requests": totals.requests,
         "total_seconds": seconds(totals.stages.total()),
         "stages": object(stages),

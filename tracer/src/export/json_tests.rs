@@ -8,6 +8,10 @@ fn the_summary_has_the_documented_shape() {
         json!({
             "pods": [{
                 "pod": "shop/backend-0",
+                "uid": "0b3f1c9e-5a7d-4c53-9d0e-2f4a6b8c0d1e",
+                "namespace": "shop",
+                "name": "backend-0",
+                "workload": null,
                 "requests": 2,
                 "total_seconds": 0.210_469_134,
                 "stages": {

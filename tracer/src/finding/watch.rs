@@ -119,6 +119,14 @@ impl Watch {
         Self { pod, period: policy.period, kinds: kinds.collect(), next: 0 }
     }
 
+    /// More is known of the pod: its findings, open ones included, are about it by its new name.
+    pub fn rename(&mut self, pod: &Arc<Pod>) {
+        self.pod = Arc::clone(pod);
+        for open in self.kinds.iter_mut().flat_map(|watched| &mut watched.open) {
+            open.finding.subject = Arc::clone(pod);
+        }
+    }
+
     /// Takes a settled request.
     pub fn request(&mut self, request: &Request) {
         for watched in &mut self.kinds {

@@ -1,12 +1,37 @@
-//! cgroup paths → pod UIDs.
+//! cgroup paths → pod UIDs and container ids.
 //!
 //! The forms that kubelets and runtimes make: cgroupfs driver `…/pod<uid>/<container>`, systemd driver
-//! `…-pod<uid with _>.slice/…`; static pods have 32 hexadecimal digits without dashes.
+//! `…-pod<uid with _>.slice/<runtime>-<container>.scope`, and the same unexpanded,
+//! `…-pod<uid with _>.slice:<runtime>:<container>`; static pods have 32 hexadecimal digits without dashes.
 
-/// The UID of the pod that a cgroup path below the cgroup2 mount belongs to; the innermost one counts.
+/// Hexadecimal digits of a container id.
+const CONTAINER_DIGITS: usize = 64;
+
+/// Whose a cgroup is, as its path says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// UID of the pod, with dashes unless it is a static pod's.
+    pub pod: Option<String>,
+    /// Id of the container: of a pod's the one that the kubelet made, whatever runs in it.
+    pub container: Option<String>,
+}
+
+/// Reads a path below the cgroup2 mount. The innermost pod counts, as in a node that is itself a container (kind),
+/// and below it the outermost container, as in one that runs containers of its own.
 #[must_use]
-pub fn pod_uid(path: &str) -> Option<String> {
-    path.split('/').rev().find_map(segment_uid)
+pub fn owner(path: &str) -> Owner {
+    let mut owner = Owner::default();
+    for segment in path.split('/') {
+        if let Some(uid) = segment_uid(segment) {
+            owner = Owner { pod: Some(uid), container: None };
+        }
+        if (owner.pod.is_none() || owner.container.is_none())
+            && let Some(id) = segment_container(segment)
+        {
+            owner.container = Some(id.to_owned());
+        }
+    }
+    owner
 }
 
 fn segment_uid(segment: &str) -> Option<String> {
@@ -17,59 +42,31 @@ fn segment_uid(segment: &str) -> Option<String> {
         }
         None => segment.strip_prefix("pod")?,
     };
-    let uid = uid.replace('_', "-");
-    is_uid(&uid).then_some(uid)
+    is_uid(uid).then(|| uid.replace('_', "-"))
 }
 
+/// Five groups of a UUID, or the 32 digits of a static pod's hash.
 fn is_uid(uid: &str) -> bool {
-    let groups: Vec<&str> = uid.split('-').collect();
-    let hex = |group: &&str| group.bytes().all(|b| b.is_ascii_hexdigit());
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    groups.iter().all(hex) && (lengths == [8, 4, 4, 4, 12] || lengths == [32])
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if uid.len() == 32 {
+        return is_hex(uid);
+    }
+    let mut groups = uid.split(['-', '_']);
+    let are_groups = [8, 4, 4, 4, 12]
+        .iter()
+        .all(|length| groups.next().is_some_and(|group| group.len() == *length && is_hex(group)));
+    are_groups && groups.next().is_none()
+}
+
+/// The id in `<id>`, `<runtime>-<id>`, `<runtime>-<id>.scope` or `….slice:<runtime>:<id>`. CRI-O's and podman's
+/// monitors (`crio-conmon-<id>`) are processes of the runtime, not of the container.
+fn segment_container(segment: &str) -> Option<&str> {
+    let unit = segment.strip_suffix(".scope").unwrap_or(segment);
+    let (runtime, id) = unit.rsplit_once([':', '-']).unwrap_or(("", unit));
+    let is_id = id.len() == CONTAINER_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_id && !runtime.ends_with("conmon")).then_some(id)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const UID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
-
-    #[test]
-    fn reads_the_forms_of_kubelets_and_runtimes() {
-        let container = "a".repeat(64);
-        let underscored = UID.replace('-', "_");
-        let paths = [
-            format!("/kubepods/burstable/pod{UID}/{container}"),
-            format!("/kubepods/pod{UID}"),
-            format!("/lab/kubepods/besteffort/pod{UID}/{container}/nested"),
-            format!(
-                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{underscored}.slice/cri-containerd-{container}.scope"
-            ),
-            format!(
-                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{underscored}.slice/crio-{container}.scope/container"
-            ),
-            format!(
-                "/system.slice/containerd.service/kubepods-burstable-pod{underscored}.slice:cri-containerd:{container}"
-            ),
-            format!("/../../kubepods/burstable/pod{UID}/{container}"),
-        ];
-        for path in paths {
-            assert_eq!(pod_uid(&path).as_deref(), Some(UID), "{path}");
-        }
-    }
-
-    #[test]
-    fn static_pods_have_a_hash() {
-        let hash = "0123456789abcdef0123456789abcdef";
-        assert_eq!(pod_uid(&format!("/kubepods/burstable/pod{hash}/x")).as_deref(), Some(hash));
-    }
-
-    #[test]
-    fn other_cgroups_are_no_pods() {
-        for path in
-            ["/", "/system.slice/sshd.service", "/kubepods/burstable", "/podman/x", "/kubepods/pod123"]
-        {
-            assert_eq!(pod_uid(path), None, "{path}");
-        }
-    }
-}
+#[path = "cgroup_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use tonic::codegen::Bytes;
 
 /// Neither encodes nor decodes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Plain;
+pub(crate) struct Plain;
 
 impl Codec for Plain {
     type Encode = Bytes;

@@ -10,6 +10,7 @@ mod server;
 mod steady;
 
 pub use client::Client;
+pub(crate) use codec::Plain;
 pub use keys::Keys;
 pub use server::Server;
 pub use steady::Steady;

@@ -70,20 +70,14 @@ pub(super) fn pods(
     let since = now.saturating_sub(minutes * 60_000_000_000);
     let pods = summary.pods.iter().filter(|summary| wanted.is(&summary.pod));
     let pods: Vec<Json> = pods.map(|summary| pod(summary, memory, since, clock)).collect();
-    let accounting = &summary.accounting;
     text(&json!({
         "now_unix_ns": clock.unix_ns(now),
         "minutes": minutes,
         "interval_seconds": Duration::from_nanos(INTERVAL).as_secs(),
         "stages": Stages::NAMES,
         "pods": pods,
-        "accounting": {
-            "emitted": accounting.emitted,
-            "consumed": accounting.consumed,
-            "dropped": accounting.dropped,
-            "oddities": accounting.oddities,
-        },
-        "partial": accounting.is_partial(),
+        "accounting": json::accounting(&summary.accounting),
+        "partial": summary.accounting.is_partial(),
     }))
 }
 

@@ -7,8 +7,8 @@ use clap::ArgAction;
 
 use super::{otlp, server::Files};
 use crate::{
-    cli::{configured::Configured, logging::Logging, options::Target, stop::parse_seconds},
-    pod::cgroup::pod_uid,
+    cli::{configured::Configured, logging::Logging, naming::Naming, options::Target, stop::parse_seconds},
+    pod::cgroup::owner,
     source::live::{Options, pod_cgroup::Places},
 };
 
@@ -32,6 +32,8 @@ pub(in crate::cli) struct Args {
         default_value_t = false, default_missing_value = "true", hide_possible_values = true
     )]
     pub(super) own_pod: bool,
+    #[command(flatten)]
+    pub(super) naming: Naming,
     #[command(flatten)]
     pub(super) configured: Configured,
     /// Say whether the configuration can be used, and end
@@ -120,7 +122,7 @@ fn parse_retention(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_uid(text: &str) -> Result<String, String> {
-    let uid = pod_uid(&format!("pod{text}"));
+    let uid = owner(&format!("pod{text}")).pod;
     uid.ok_or_else(|| {
         "a pod's UID is 32 hexadecimal digits, with dashes (metadata.uid) unless the pod is static".to_owned()
     })

@@ -73,6 +73,7 @@ impl Exporter {
         for (signal, result, count) in self.otlp.iter().flat_map(|otlp| otlp.counts().all()) {
             self.metrics.exported(signal, result, count);
         }
+        self.metrics.naming(&session.naming());
         for stats in session.source().program_stats() {
             self.metrics.program(&stats.program, stats.nanoseconds, stats.runs);
         }
@@ -122,6 +123,11 @@ impl Observer for Exporter {
         tracing::debug!(pod = %pod, "a pod is gone: its series are removed");
         self.metrics.forget(pod);
         self.memory.forget(pod);
+    }
+
+    /// Its series go on under the new name; what was counted under the old one is no pod's any more.
+    fn renamed(&mut self, from: &Arc<Pod>, _: &Arc<Pod>) {
+        self.metrics.forget(from);
     }
 
     fn finding(&mut self, event: &Event<'_>) {

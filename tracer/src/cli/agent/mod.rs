@@ -82,12 +82,13 @@ fn trace(args: &Args, config: &Config) -> anyhow::Result<()> {
     let security = Security::load(args.files())?;
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
-    let mut exporter = Exporter::new(&policy.settings, args.metrics_pod_label, Otlp::start(&args.otlp)?)?;
+    let otlp = Otlp::start(&args.otlp, args.naming.node_name())?;
+    let mut exporter = Exporter::new(&policy.settings, args.metrics_pod_label, otlp)?;
     let stop = Stop::after(None)?;
     let reload = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle signals")?;
     let options = args.options()?;
-    let mut session = begin(&options, policy)?;
+    let mut session = begin(&options, policy, &args.naming)?;
     if let Some(own) = Places(options.cgroups.clone()).own_cgroup() {
         session.leave_out(own);
     }
@@ -132,6 +133,7 @@ fn answer(queries: &Receiver<Query>, session: &Session, exporter: &mut Exporter)
     for Query { question, reply } in waiting(queries) {
         let answer = match question {
             Question::Alive => Ok("ok\n".to_owned()),
+            Question::Ready => ready_to_name(session),
             Question::Metrics => exporter.metrics(session),
             Question::Summary => summary(session),
             Question::Pods(_) | Question::Requests(_) | Question::Findings(_) => {
@@ -144,13 +146,20 @@ fn answer(queries: &Receiver<Query>, session: &Session, exporter: &mut Exporter)
     }
 }
 
+/// Whether each source of names has answered, or failed to.
+fn ready_to_name(session: &Session) -> anyhow::Result<String> {
+    let waits: Vec<&str> = session.naming().starting.iter().map(|source| source.name()).collect();
+    anyhow::ensure!(waits.is_empty(), "the names of pods have not come yet from: {}", waits.join(", "));
+    Ok("ok\n".to_owned())
+}
+
 fn told(question: &Question, session: &Session, memory: &mut Memory) -> anyhow::Result<String> {
     let (now, clock) = (boot_time(), wall_clock());
     match question {
         Question::Pods(wanted) => Ok(api::pods(&session.summary()?, memory, wanted, now, clock)),
         Question::Requests(wanted) => Ok(api::requests(memory, wanted, now, clock)),
         Question::Findings(wanted) => Ok(api::findings(&session.summary()?, wanted, clock)),
-        Question::Alive | Question::Metrics | Question::Summary => summary(session),
+        Question::Alive | Question::Ready | Question::Metrics | Question::Summary => summary(session),
     }
 }
 

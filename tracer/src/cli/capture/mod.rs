@@ -29,6 +29,7 @@ use self::{
 };
 use super::{
     configured::Configured,
+    naming::Naming,
     options::{Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -39,6 +40,8 @@ use crate::{finding::Period, session::TICK};
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     configured: Configured,
     #[command(flatten)]
@@ -85,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut recorder = Recorder::new(args.wish.selection()?, &args.ring);
     let sink = Sink::open(&args.file, args.rotation)?;
     let options = args.target.options(args.snap_length())?;
-    let mut session = start(&options, policy)?;
+    let mut session = start(&options, policy, &args.naming)?;
     let mut output = sink.begin(args.count, Masking::new(args.payload, options.metadata))?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() && !output.is_full() {

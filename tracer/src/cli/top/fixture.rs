@@ -44,7 +44,7 @@ pub(super) fn picture() -> Picture {
 
 /// A pod of the namespace `shop`.
 pub(super) fn pod(name: &str, totals: Totals, findings: Vec<Finding>) -> PodSummary {
-    let name = crate::pod::PodName { namespace: "shop".into(), name: name.into() };
+    let name = crate::pod::PodName { namespace: "shop".into(), name: name.into(), workload: None };
     let pod = Pod { uid: format!("uid-of-{}", name.name), name: Some(name) };
     PodSummary { pod: Arc::new(pod), totals, findings }
 }

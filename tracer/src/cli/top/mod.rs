@@ -22,6 +22,7 @@ use self::{
 };
 use super::{
     configured::Configured,
+    naming::Naming,
     options::{Target, start},
     stop::{Stop, parse_seconds},
 };
@@ -36,6 +37,8 @@ use crate::{
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    naming: Naming,
     #[command(flatten)]
     configured: Configured,
     /// Seconds from one picture to the next, which rates are of
@@ -58,7 +61,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     terminal::require()?;
     let policy = args.configured.policy(Period::LastMinute)?;
-    let mut session = start(&args.target.options(0)?, policy)?;
+    let mut session = start(&args.target.options(0)?, policy, &args.naming)?;
     let stop = Stop::restoring()?;
     let mut terminal = Terminal::take()?;
     show(&mut session, &stop, &mut terminal, args.interval)

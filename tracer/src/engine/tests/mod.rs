@@ -3,6 +3,7 @@ mod findings;
 mod flows;
 mod gone;
 mod incident;
+mod names;
 
 use bytemuck::Zeroable as _;
 use tracer_ebpf::record::{DATAGRAM_PREFIX, FlowRecord, PayloadRecord, flow_flag, kind, protocol, role};

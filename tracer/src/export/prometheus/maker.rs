@@ -37,17 +37,22 @@ impl Buckets {
 pub(super) struct PodLabels {
     namespace: String,
     pod: String,
+    workload: String,
 }
 
 impl PodLabels {
-    /// Their names; `workload` stays empty, which is "not there", until something knows it.
+    /// Their names; an empty value is "not there".
     const NAMES: [&str; 3] = ["namespace", "pod", "workload"];
 
     /// The pod's name, or its UID while no name is known.
     pub(super) fn of(pod: &Pod) -> Self {
         match &pod.name {
-            Some(name) => Self { namespace: name.namespace.clone(), pod: name.name.clone() },
-            None => Self { namespace: String::new(), pod: pod.uid.clone() },
+            Some(name) => Self {
+                namespace: name.namespace.clone(),
+                pod: name.name.clone(),
+                workload: name.workload.as_ref().map(|workload| workload.name.clone()).unwrap_or_default(),
+            },
+            None => Self { namespace: String::new(), pod: pod.uid.clone(), workload: String::new() },
         }
     }
 
@@ -58,17 +63,17 @@ impl PodLabels {
 
     /// All pods above the limit; no pod can have this name.
     pub(super) fn other() -> Self {
-        Self { namespace: String::new(), pod: "~other".to_owned() }
+        Self { namespace: String::new(), pod: "~other".to_owned(), workload: String::new() }
     }
 
     /// Label values of a series without a label of its own.
     pub(super) fn plain(&self) -> [&str; 3] {
-        [&self.namespace, &self.pod, ""]
+        [&self.namespace, &self.pod, &self.workload]
     }
 
     /// Label values of a series with one label of its own.
     pub(super) fn with<'a>(&'a self, value: &'a str) -> [&'a str; 4] {
-        [&self.namespace, &self.pod, "", value]
+        [&self.namespace, &self.pod, &self.workload, value]
     }
 }
 

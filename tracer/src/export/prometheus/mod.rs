@@ -8,6 +8,7 @@ mod call;
 mod dns;
 mod maker;
 mod metadata;
+mod naming;
 mod own;
 mod pod;
 mod request;
@@ -27,7 +28,7 @@ use self::{
     pod::{Families, PodSeries},
 };
 use crate::{
-    pod::Pod,
+    pod::{Pod, names::Status},
     request::{Attribution, Call, Marks, Request, totals::Accounting},
 };
 
@@ -133,6 +134,11 @@ impl Metrics {
     /// Sets the number of captures that ended because their reader was too slow; it only grows.
     pub fn captures_dropped(&self, count: u64) {
         self.families.own.captures_dropped(count);
+    }
+
+    /// Sets how the sources of names are doing; its numbers of errors only grow.
+    pub fn naming(&mut self, status: &Status) {
+        self.families.naming.set(status);
     }
 
     /// Sets the run time and runs of a BPF program since it was loaded.

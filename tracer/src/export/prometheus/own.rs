@@ -90,6 +90,6 @@ impl Families {
 }
 
 /// Counters only grow: brings one up to a number that something else counts.
-fn raise(counter: &IntCounter, number: u64) {
+pub(super) fn raise(counter: &IntCounter, number: u64) {
     counter.inc_by(number.saturating_sub(counter.get()));
 }

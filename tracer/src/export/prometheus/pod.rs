@@ -5,7 +5,7 @@ use prometheus::{GaugeVec, Registry, Result};
 use super::{
     call, dns,
     maker::{Maker, PodLabels},
-    metadata, own, request, tcp,
+    metadata, naming, own, request, tcp,
 };
 use crate::request::{Attribution, Call, Request, What};
 
@@ -18,6 +18,7 @@ pub(super) struct Families {
     tcp: tcp::Families,
     findings: GaugeVec,
     pub(super) own: own::Families,
+    pub(super) naming: naming::Families,
 }
 
 impl Families {
@@ -35,6 +36,7 @@ impl Families {
                 &["finding"],
             )?,
             own: own::Families::new(&make)?,
+            naming: naming::Families::new(&make)?,
         })
     }
 }

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, io::Write as _, process::Stdio};
 use super::*;
 use crate::{
     export::fixture,
+    pod::{directory::Source, source::Resource},
     request::{CallKind, What},
 };
 
@@ -24,6 +25,11 @@ pub(super) fn metrics() -> Metrics {
     metrics.finding(&request.pod, "dns-search", false);
     metrics.accounting(&accounting(12, 9));
     metrics.exported("spans", "sent", 8);
+    metrics.naming(&Status {
+        resources: vec![(Resource::Pods, true)],
+        pods: vec![(Source::Kubernetes, 12)],
+        ..Status::default()
+    });
     metrics.program("tracer_ingress", 1_500_000_000, 1_000_000);
     metrics
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::cgroup;
-use crate::pod::cgroup::pod_uid;
+use crate::pod::cgroup::owner;
 
 /// Directories read in one search: far more than a node has.
 const WALK_LIMIT: usize = 100_000;
@@ -106,7 +106,7 @@ impl fmt::Display for Places {
 }
 
 fn uid_of(path: &Path) -> Option<String> {
-    pod_uid(&path.to_string_lossy())
+    owner(&path.to_string_lossy()).pod
 }
 
 /// The path of this process' cgroup v2, as it sees it.

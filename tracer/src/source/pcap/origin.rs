@@ -55,7 +55,11 @@ impl Pods {
         let shown = text(option::INTERFACE_NAME)?;
         // A pod without a name is shown by its UID, which can be the path of a cgroup.
         let named = shown.split_once('/').filter(|_| shown != uid);
-        let name = named.map(|(namespace, name)| PodName { namespace: namespace.into(), name: name.into() });
+        let name = named.map(|(namespace, name)| PodName {
+            namespace: namespace.into(),
+            name: name.into(),
+            workload: None,
+        });
         let pod = Pod { uid, name };
         if let Some(known) = self.by_pod.get(&pod) {
             return Some(*known);

@@ -1,6 +1,6 @@
 //! The connection to a collector.
 
-use std::{fs::File, io::Read as _, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry_proto::tonic::{
@@ -17,19 +17,20 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
 };
 
+use crate::cli::file::read;
+
 /// How long an export may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest file of headers.
-const HEADERS_LIMIT: u64 = 64 << 10;
+const HEADERS_LIMIT: usize = 64 << 10;
 
 /// Reads lines of `NAME=VALUE`, but for empty ones and those that begin with `#`; what it says of a mistake has no value.
 fn read_headers(path: &Path) -> anyhow::Result<MetadataMap> {
     let what = || format!("cannot use the headers for the collector in {}", path.display());
-    let mut text = String::new();
-    let file = File::open(path).with_context(what)?;
-    file.take(HEADERS_LIMIT).read_to_string(&mut text).with_context(what)?;
-    headers(&text).with_context(what)
+    let bytes = read(path, HEADERS_LIMIT).with_context(what)?;
+    let text = str::from_utf8(&bytes).with_context(what)?;
+    headers(text).with_context(what)
 }
 
 fn headers(text: &str) -> anyhow::Result<MetadataMap> {

@@ -31,39 +31,35 @@ use crate::{
 
 /// Where to send to, and what.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the flags' names are those of the fields")]
 pub(super) struct OtlpArgs {
     /// Send breakdowns as spans, and the metrics, to this collector (OTLP over gRPC, `http://host:4317` or `https://host:4317`)
-    #[arg(id = "otlp_endpoint", long = "otlp-endpoint", value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
-    endpoint: Option<tonic::transport::Uri>,
+    #[arg(long, value_name = "URL", env = "TRACER_OTLP_ENDPOINT", value_parser = link::parse_endpoint)]
+    otlp_endpoint: Option<tonic::transport::Uri>,
     /// Headers of each export, such as the collector's token: a file of lines NAME=VALUE
-    #[arg(
-        id = "otlp_headers_file",
-        long = "otlp-headers-file",
-        value_name = "FILE",
-        env = "TRACER_OTLP_HEADERS_FILE"
-    )]
-    headers_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "TRACER_OTLP_HEADERS_FILE")]
+    otlp_headers_file: Option<PathBuf>,
     /// Certificate authority of the collector, PEM; the node's own ones when not given
-    #[arg(id = "otlp_ca", long = "otlp-ca", value_name = "FILE", env = "TRACER_OTLP_CA")]
-    ca: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "TRACER_OTLP_CA")]
+    otlp_ca: Option<PathBuf>,
     /// Send spans of requests that took at least this long; 0 for all
     #[arg(
-        id = "otlp_slower_than", long = "otlp-slower-than",
+        long,
         value_name = "SECONDS",
         env = "TRACER_OTLP_SLOWER_THAN",
         default_value = "0",
         value_parser = parse_threshold
     )]
-    slower_than: Duration,
+    otlp_slower_than: Duration,
     /// Seconds between two exports of the metrics
     #[arg(
-        id = "otlp_metrics_interval", long = "otlp-metrics-interval",
+        long,
         value_name = "SECONDS",
         env = "TRACER_OTLP_METRICS_INTERVAL",
         default_value = "30",
         value_parser = parse_seconds
     )]
-    metrics_interval: Duration,
+    otlp_metrics_interval: Duration,
 }
 
 /// Seconds, 0 included.
@@ -84,21 +80,21 @@ pub(super) struct Otlp {
 }
 
 impl Otlp {
-    /// Begins, if an endpoint is given. The collector need not be there yet.
+    /// Begins, if an endpoint is given; spans and metrics say which `node` they are of. The collector need not be there yet.
     ///
     /// # Errors
     /// When a file cannot be used, or a thread cannot be started.
-    pub(super) fn start(args: &OtlpArgs) -> anyhow::Result<Option<Self>> {
-        let Some(endpoint) = &args.endpoint else { return Ok(None) };
-        let link = Link::new(endpoint, args.headers_file.as_deref(), args.ca.as_deref())?;
+    pub(super) fn start(args: &OtlpArgs, node: Option<&str>) -> anyhow::Result<Option<Self>> {
+        let Some(endpoint) = &args.otlp_endpoint else { return Ok(None) };
+        let link = Link::new(endpoint, args.otlp_headers_file.as_deref(), args.otlp_ca.as_deref())?;
         Ok(Some(Self {
             sender: Sender::start(link)?,
-            slower_than: u64::try_from(args.slower_than.as_nanos()).unwrap_or(u64::MAX),
-            interval: args.metrics_interval,
+            slower_than: u64::try_from(args.otlp_slower_than.as_nanos()).unwrap_or(u64::MAX),
+            interval: args.otlp_metrics_interval,
             exported: Instant::now(),
             start: wall_clock().unix_ns(boot_time()),
             seed: Seed(RandomState::new().hash_one(std::process::id())),
-            node: std::env::var("NODE_NAME").ok().filter(|node| !node.is_empty()),
+            node: node.map(str::to_owned),
         }))
     }
 

@@ -45,6 +45,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(super) enum Question {
     /// Whether it turns.
     Alive,
+    /// Whether pods can be named.
+    Ready,
     /// The metrics.
     Metrics,
     /// The summary.

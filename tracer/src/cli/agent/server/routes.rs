@@ -44,7 +44,7 @@ pub(super) fn router(
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(alive))
-        .route("/readyz", get(alive))
+        .route("/readyz", get(ready))
         .route("/api/v1/summary", get(summary))
         .route("/api/v1/pods", get(pods))
         .route("/api/v1/requests", get(requests))
@@ -57,6 +57,14 @@ pub(super) fn router(
 
 async fn alive(queries: Loop) -> Response {
     ask(queries, Question::Alive, TEXT).await
+}
+
+async fn ready(queries: Loop) -> Response {
+    let mut response = ask(queries, Question::Ready, TEXT).await;
+    if response.status().is_server_error() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }
 
 async fn metrics(queries: Loop) -> Response {

@@ -1,8 +1,7 @@
 //! TLS and users, from files that are read again when they change: certificates are renewed while the agent runs.
 
 use std::{
-    fs::{self, File},
-    io::Read as _,
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -16,9 +15,10 @@ use tokio_rustls::rustls::{
 };
 
 use super::auth::Users;
+use crate::cli::file::read;
 
 /// The longest of the files.
-const FILE_LIMIT: u64 = 1 << 20;
+const FILE_LIMIT: usize = 1 << 20;
 
 /// Which files.
 #[derive(Clone, Debug, Default)]
@@ -105,10 +105,10 @@ impl Security {
 fn server_config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let unusable = |path: &Path, what: &str| format!("cannot use {} as {what}", path.display());
     let chain: Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_slice_iter(&read(certificate)?).collect();
+        CertificateDer::pem_slice_iter(&read(certificate, FILE_LIMIT)?).collect();
     let chain = chain.with_context(|| unusable(certificate, "a TLS certificate (PEM)"))?;
     anyhow::ensure!(!chain.is_empty(), "there is no certificate (PEM) in {}", certificate.display());
-    let secret = zeroize::Zeroizing::new(read(key)?);
+    let secret = zeroize::Zeroizing::new(read(key, FILE_LIMIT)?);
     let secret =
         PrivateKeyDer::from_pem_slice(&secret).with_context(|| unusable(key, "a private key (PEM)"))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -124,16 +124,8 @@ fn server_config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerCon
 }
 
 fn users(path: &Path) -> anyhow::Result<Arc<Users>> {
-    let text = zeroize::Zeroizing::new(read(path)?);
+    let text = zeroize::Zeroizing::new(read(path, FILE_LIMIT)?);
     let text = std::str::from_utf8(&text).with_context(|| format!("{} is no text", path.display()))?;
     let users = Users::parse(text).map_err(anyhow::Error::msg);
     Ok(Arc::new(users.with_context(|| format!("cannot use the users in {}", path.display()))?))
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes));
-    read.with_context(|| format!("cannot read {}", path.display()))?;
-    anyhow::ensure!(bytes.len() as u64 <= FILE_LIMIT, "{} is longer than 1 MiB", path.display());
-    Ok(bytes)
 }

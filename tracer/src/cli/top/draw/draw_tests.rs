@@ -246,7 +246,7 @@ fn hostile() -> Picture {
     let evil = "\u{1b}[2J\u{7}evil";
     let pod_of = |name: &str| Pod {
         uid: "uid".into(),
-        name: Some(crate::pod::PodName { namespace: "a".into(), name: name.into() }),
+        name: Some(crate::pod::PodName { namespace: "a".into(), name: name.into(), workload: None }),
     };
     let pod = Arc::new(pod_of(evil));
     let head = Head { method: Some("GET"), path: Some(format!("/{evil}").into()), ..Head::default() };
