@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::debian;
+use super::python::{PYTHON, Packages};
 use crate::run;
 use crate::workspace::Workspace;
 
@@ -27,22 +28,22 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     }
     debian::install(workspace, debian::PYTHON)?;
     let folder = folder(workspace);
-    let mut make = Command::new("/usr/bin/python3");
-    make.args(["-m", "venv", "--clear"]).arg(&folder);
-    run::output(&mut make, "making an environment for the OpenTelemetry collector")?;
-    let what = format!("fetching the OpenTelemetry collector rotel {VERSION}");
-    let log = workspace.log("collector")?;
-    // It is a program: which Python the package names does not matter.
-    run::retry(&what, 4, || {
-        let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
-        pip.args(["--python-version=3.11", "--platform=manylinux_2_34_x86_64", "--require-hashes"]);
-        pip.arg("--dest").arg(&folder).arg("--requirement");
-        run::logged(pip.arg(workspace.root.join("tests/otlp/requirements.txt")), &what, &log)
-    })
-    .context("the OpenTelemetry collector is fetched from PyPI")?;
+    let packages = Packages {
+        name: &format!("the OpenTelemetry collector rotel {VERSION}"),
+        log: "collector",
+        requirements: "tests/otlp/requirements.txt",
+        // It is a program: which Python the package names does not matter.
+        pip: &[
+            "download",
+            "--python-version=3.11",
+            "--platform=manylinux_2_34_x86_64",
+            "--dest",
+            &folder.to_string_lossy(),
+        ],
+    };
+    packages.fetch(workspace, &folder)?;
     let package = folder.join(format!("rotel-{VERSION}-cp311-cp311-manylinux_2_34_x86_64.whl"));
-    let mut unpack = Command::new("/usr/bin/python3");
+    let mut unpack = Command::new(PYTHON);
     unpack.args(["-m", "zipfile", "-e"]).arg(&package).arg(&folder);
     run::output(&mut unpack, "unpacking the OpenTelemetry collector")?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))

@@ -16,6 +16,7 @@ pub(crate) mod debian;
 pub(crate) mod deny;
 pub(crate) mod kubernetes;
 pub(crate) mod linker;
+mod python;
 pub(crate) mod release;
 mod toolchain;
 
