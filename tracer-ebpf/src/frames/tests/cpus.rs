@@ -33,12 +33,10 @@ fn two_cpus_at_once_lose_nothing() {
                 }
             }
         }
-        let lost = host.runs.iter().any(|run| run.flags & stream_flag::LOST != 0);
-        let said = host.said();
-        let missing = crosses.iter().zip(&said).filter(|(crosses, said)| **crosses && **said < 2).count();
+        let (missing, lost) = (host.missing(&crosses), host.has_lost());
         assert!(missing == 0 || lost, "{missing} bytes of round {round}");
         // What was skipped at the end of the newest walk is told of with what comes next.
-        let untold = said.iter().map(|said| u32::from(*said == 0)).sum::<u32>();
+        let untold = host.said().iter().map(|said| u32::from(*said == 0)).sum::<u32>();
         assert!(untold <= host.frames.unsaid || lost, "{untold} bytes of round {round}");
     }
 }
