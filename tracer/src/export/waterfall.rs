@@ -66,10 +66,8 @@ struct Scale {
 
 impl Scale {
     fn of(request: &Request) -> Self {
-        let t0 = request.messages.request_first;
-        let t3 = t0.saturating_add(request.total());
-        let t1 = t0.saturating_add(request.stages.receive);
-        Self { t0, t1, t2: t3.saturating_sub(request.stages.send).max(t1), t3 }
+        let [t0, t1, t2, t3] = request.times();
+        Self { t0, t1, t2, t3 }
     }
 
     /// A bar over the intervals: a column is full when they cover half of it; the first is never empty.
@@ -90,22 +88,6 @@ impl Scale {
             bar[column] = '▏';
         }
         bar.into_iter().collect()
-    }
-
-    /// Where the pod itself worked: what no call covers between the request and its response.
-    fn gaps(&self, calls: &[AttributedCall]) -> Vec<(u64, u64)> {
-        let mut gaps = Vec::new();
-        let mut at = self.t1;
-        for call in calls {
-            if call.call.start > at {
-                gaps.push((at, call.call.start.min(self.t2)));
-            }
-            at = at.max(call.call.end);
-        }
-        if at < self.t2 {
-            gaps.push((at, self.t2));
-        }
-        gaps
     }
 }
 
@@ -139,7 +121,7 @@ fn rows(request: &Request, scale: &Scale) -> Vec<Row> {
     let stages = &request.stages;
     let mut rows: Vec<Row> =
         request.calls.iter().take(CALL_LIMIT).map(|call| call_row(call, scale)).collect();
-    let gaps = scale.gaps(&request.calls);
+    let gaps: Vec<_> = request.own().collect();
     for (stage, duration, intervals) in [
         ("receive", stages.receive, vec![(scale.t0, scale.t1)]),
         ("self", stages.own, if gaps.is_empty() { vec![(scale.t1, scale.t1)] } else { gaps }),

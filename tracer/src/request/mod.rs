@@ -255,4 +255,25 @@ impl Request {
     pub fn total(&self) -> u64 {
         self.stages.total()
     }
+
+    /// When it began to arrive, had arrived, began to be answered and was answered, as its stages have it.
+    #[must_use]
+    pub fn times(&self) -> [u64; 4] {
+        let begins = self.messages.request_first;
+        let received = begins.saturating_add(self.stages.receive);
+        let ends = begins.saturating_add(self.total());
+        [begins, received, ends.saturating_sub(self.stages.send).max(received), ends]
+    }
+
+    /// When the pod itself worked: what no call covers between the request and its response, in their order.
+    pub fn own(&self) -> impl Iterator<Item = (u64, u64)> {
+        let [_, mut at, answers, _] = self.times();
+        let ends = self.calls.iter().map(move |call| (call.call.start.min(answers), call.call.end));
+        let gaps = ends.chain([(answers, answers)]).map(move |(start, end)| {
+            let gap = (at, start);
+            at = at.max(end);
+            gap
+        });
+        gaps.filter(|(start, end)| end > start)
+    }
 }

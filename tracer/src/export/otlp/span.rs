@@ -198,18 +198,10 @@ impl Piece {
 
 /// `receive`, the gaps between the calls, `send`; none of no length.
 fn own(request: &Request) -> Vec<Piece> {
-    let t0 = request.messages.request_first;
-    let t1 = t0.saturating_add(request.stages.receive);
-    let t3 = t0.saturating_add(request.total());
-    let t2 = t3.saturating_sub(request.stages.send).max(t1);
-    let mut pieces = vec![Piece { stage: "receive", start: t0, end: t1 }];
-    let mut at = t1;
-    for call in &request.calls {
-        pieces.push(Piece { stage: "self", start: at, end: call.call.start.min(t2) });
-        at = at.max(call.call.end);
-    }
-    pieces.push(Piece { stage: "self", start: at, end: t2 });
-    pieces.push(Piece { stage: "send", start: t2, end: t3 });
+    let [begins, received, answers, ends] = request.times();
+    let mut pieces = vec![Piece { stage: "receive", start: begins, end: received }];
+    pieces.extend(request.own().map(|(start, end)| Piece { stage: "self", start, end }));
+    pieces.push(Piece { stage: "send", start: answers, end: ends });
     pieces.retain(|piece| piece.end > piece.start);
     pieces.truncate(CALL_LIMIT);
     pieces
