@@ -1,5 +1,5 @@
-//! A Kubernetes API server that knows the pods it is told of: lists and watches of `/api/v1/pods`, with versions,
-//! bookmarks and 410, and everything that goes wrong with them.
+//! A Kubernetes API server that knows the pods and services it is told of: lists and watches, with versions, bookmarks and
+//! 410, and everything that goes wrong with those of pods.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 
-use super::objects::{Described, NODE};
+use super::objects::{Described, Exposed, NODE};
 use crate::pod::network::Namespace;
 
 /// How the server answers.
@@ -56,11 +56,20 @@ pub struct Api {
 /// An event of a watch: a line of its body, or the end of the connection.
 type Event = Result<Bytes, std::io::Error>;
 
+/// Objects of one resource, with their versions.
+struct Collection {
+    api: &'static str,
+    kind: &'static str,
+    objects: Vec<(u64, Value)>,
+    watches: Vec<mpsc::Sender<Event>>,
+}
+
 struct Cluster {
     mood: Mood,
     version: u64,
-    pods: Vec<(u64, Described)>,
-    watches: Vec<mpsc::Sender<Event>>,
+    pods: Collection,
+    services: Collection,
+    slices: Collection,
     /// The oldest version after which there is a watch.
     oldest: u64,
     /// How often pods were listed, and watches begun.
@@ -79,10 +88,21 @@ impl Api {
         let listener = namespace.enter(|| TcpListener::bind("127.0.0.1:0").context("listen"))?;
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let cluster =
-            Cluster { mood, version: 1000, pods: Vec::new(), watches: Vec::new(), oldest: 0, counts: (0, 0) };
+        let cluster = Cluster {
+            mood,
+            version: 1000,
+            pods: Collection::new("v1", "Pod"),
+            services: Collection::new("v1", "Service"),
+            slices: Collection::new("discovery.k8s.io/v1", "EndpointSlice"),
+            oldest: 0,
+            counts: (0, 0),
+        };
         let state = Arc::new(Mutex::new(cluster));
-        let router = Router::new().route("/api/v1/pods", get(pods)).with_state(Arc::clone(&state));
+        let router = Router::new()
+            .route("/api/v1/pods", get(pods))
+            .route("/api/v1/services", get(services))
+            .route("/apis/discovery.k8s.io/v1/endpointslices", get(slices))
+            .with_state(Arc::clone(&state));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
@@ -111,24 +131,36 @@ impl Api {
     pub fn set(&self, mood: Mood) {
         let mut cluster = lock(&self.state);
         cluster.mood = mood;
-        cluster.watches.clear();
+        cluster.pods.watches.clear();
     }
 
     /// Has a pod from now on.
-    pub fn add(&self, pod: Described) {
+    pub fn add(&self, pod: &Described) {
         let mut cluster = lock(&self.state);
-        cluster.version += 1;
-        let version = cluster.version;
-        cluster.tell(&event("ADDED", &pod.object(version)));
-        cluster.pods.push((version, pod));
+        let version = cluster.next();
+        cluster.pods.add(version, pod.object(version));
+    }
+
+    /// Has a service from now on, with its address as the virtual one.
+    pub fn add_service(&self, service: &Exposed) {
+        let mut cluster = lock(&self.state);
+        let version = cluster.next();
+        cluster.services.add(version, service.object(version));
+    }
+
+    /// Has an endpoint of a service from now on: the pod at its address.
+    pub fn add_endpoint(&self, service: &Exposed, pod: &Described) {
+        let mut cluster = lock(&self.state);
+        let version = cluster.next();
+        cluster.slices.add(version, service.slice(pod, version));
     }
 
     /// Tells every watch how far it is.
     pub fn bookmark(&self) {
         let mut cluster = lock(&self.state);
-        cluster.version += 1;
-        let line = cluster.bookmark();
-        cluster.tell(&line);
+        let version = cluster.next();
+        let line = cluster.pods.bookmark(version);
+        cluster.pods.tell(&line);
     }
 
     /// Breaks the watches.
@@ -136,17 +168,16 @@ impl Api {
         let mut cluster = lock(&self.state);
         match how {
             Break::Torn => {
-                cluster.tell("{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"meta");
+                cluster.pods.tell("{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Pod\",\"meta");
                 let torn = || Err(std::io::Error::other("torn"));
-                cluster.watches.retain(|watch| watch.try_send(torn()).is_ok());
+                cluster.pods.watches.retain(|watch| watch.try_send(torn()).is_ok());
             }
-            Break::Gone => cluster.tell(&event("ERROR", &status(410, "Expired"))),
+            Break::Gone => cluster.pods.tell(&event("ERROR", &status(410, "Expired"))),
             Break::GoneAtStart => {
-                cluster.version += 1;
-                cluster.oldest = cluster.version;
+                cluster.oldest = cluster.next();
             }
         }
-        cluster.watches.clear();
+        cluster.pods.watches.clear();
     }
 
     /// How often pods were listed, and watches begun.
@@ -163,59 +194,118 @@ impl Drop for Api {
 }
 
 impl Cluster {
+    fn next(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+}
+
+impl Collection {
+    fn new(api: &'static str, kind: &'static str) -> Self {
+        Self { api, kind, objects: Vec::new(), watches: Vec::new() }
+    }
+
+    fn add(&mut self, version: u64, object: Value) {
+        self.tell(&event("ADDED", &object));
+        self.objects.push((version, object));
+    }
+
     fn tell(&mut self, line: &str) {
         let line = Bytes::from(line.to_owned());
         self.watches.retain(|watch| watch.try_send(Ok(line.clone())).is_ok());
     }
 
-    fn bookmark(&self) -> String {
-        let metadata = json!({ "resourceVersion": self.version.to_string(), "creationTimestamp": null });
-        event("BOOKMARK", &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": metadata }))
+    fn bookmark(&self, version: u64) -> String {
+        let metadata = json!({ "resourceVersion": version.to_string(), "creationTimestamp": null });
+        event("BOOKMARK", &json!({ "kind": self.kind, "apiVersion": self.api, "metadata": metadata }))
     }
 
-    fn list(&mut self) -> Response {
-        self.counts.0 += 1;
-        let items: Vec<Value> = self.pods.iter().map(|(version, pod)| pod.object(*version)).collect();
-        let metadata = json!({ "resourceVersion": self.version.to_string() });
-        let list = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items });
+    fn list(&self, version: u64) -> Response {
+        let items: Vec<&Value> = self.objects.iter().map(|(_, object)| object).collect();
+        let metadata = json!({ "resourceVersion": version.to_string() });
+        let kind = format!("{}List", self.kind);
+        let list = json!({ "kind": kind, "apiVersion": self.api, "metadata": metadata, "items": items });
         answer(StatusCode::OK, list.to_string())
     }
 
     /// Everything after a version, and what comes.
-    fn watch(&mut self, after: u64) -> Response {
-        self.counts.1 += 1;
-        if after < self.oldest {
-            return refusal(410);
-        }
+    fn watch(&mut self, after: u64, version: u64) -> Response {
         let (sender, events) = mpsc::channel(64);
-        for (version, pod) in self.pods.iter().filter(|(version, _)| *version > after) {
-            // The channel is new, and the pods are few.
-            let _room = sender.try_send(Ok(event("ADDED", &pod.object(*version)).into()));
+        for (_, object) in self.objects.iter().filter(|(version, _)| *version > after) {
+            // The channel is new, and the objects are few.
+            let _room = sender.try_send(Ok(event("ADDED", object).into()));
         }
-        let _room = sender.try_send(Ok(self.bookmark().into()));
+        let _room = sender.try_send(Ok(self.bookmark(version).into()));
         self.watches.push(sender);
         ([(CONTENT_TYPE, "application/json")], Body::from_stream(ReceiverStream::new(events))).into_response()
     }
 }
 
 async fn pods(State(cluster): Shared, uri: Uri) -> Response {
-    let mood = lock(&cluster).mood;
-    match mood {
-        Mood::Well => {}
-        Mood::Slow(time) => tokio::time::sleep(time).await,
-        Mood::Silent => std::future::pending().await,
-        Mood::Refusing(code) => return refusal(code),
+    if let Some(refusal) = wait(&cluster).await {
+        return refusal;
     }
     // Everybody's pods on every node of a large cluster would be a burden to its API server.
     if value_of(&uri, "fieldSelector") != Some(&format!("spec.nodeName%3D{NODE}")) {
         return refusal(400);
     }
     let mut cluster = lock(&cluster);
-    if value_of(&uri, "watch") != Some("true") {
-        return cluster.list();
+    let version = cluster.version;
+    let Some(after) = watched_after(&uri) else {
+        cluster.counts.0 += 1;
+        return cluster.pods.list(version);
+    };
+    cluster.counts.1 += 1;
+    if after < cluster.oldest {
+        return refusal(410);
     }
-    let after = value_of(&uri, "resourceVersion").and_then(|version| version.parse().ok());
-    cluster.watch(after.unwrap_or_default())
+    cluster.pods.watch(after, version)
+}
+
+async fn services(State(cluster): Shared, uri: Uri) -> Response {
+    told(&cluster, &uri, |cluster| &mut cluster.services).await
+}
+
+async fn slices(State(cluster): Shared, uri: Uri) -> Response {
+    told(&cluster, &uri, |cluster| &mut cluster.slices).await
+}
+
+/// A collection of which nothing goes wrong but the mood.
+async fn told(
+    cluster: &Mutex<Cluster>,
+    uri: &Uri,
+    collection: impl Fn(&mut Cluster) -> &mut Collection,
+) -> Response {
+    if let Some(refusal) = wait(cluster).await {
+        return refusal;
+    }
+    let mut cluster = lock(cluster);
+    let version = cluster.version;
+    match watched_after(uri) {
+        Some(after) => collection(&mut cluster).watch(after, version),
+        None => collection(&mut cluster).list(version),
+    }
+}
+
+/// As the mood is: a refusal at once or the answer later.
+async fn wait(cluster: &Mutex<Cluster>) -> Option<Response> {
+    let mood = lock(cluster).mood;
+    match mood {
+        Mood::Well => None,
+        Mood::Slow(time) => {
+            tokio::time::sleep(time).await;
+            None
+        }
+        Mood::Silent => std::future::pending().await,
+        Mood::Refusing(code) => Some(refusal(code)),
+    }
+}
+
+/// The version after which is watched; nothing when a list is asked for.
+fn watched_after(uri: &Uri) -> Option<u64> {
+    let is_watch = value_of(uri, "watch") == Some("true");
+    let version = || value_of(uri, "resourceVersion").and_then(|version| version.parse().ok());
+    is_watch.then(|| version().unwrap_or_default())
 }
 
 /// A value of the query, as it stands there.

@@ -6,4 +6,4 @@ mod protobuf;
 pub mod api;
 pub mod cri;
 
-pub use objects::{Described, NODE};
+pub use objects::{Described, Exposed, NODE};

@@ -1,5 +1,7 @@
 //! The pods that the stand-ins tell of.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use crate::Pod;
@@ -83,4 +85,53 @@ impl Described {
             },
         })
     }
+}
+
+/// A service at an address.
+#[derive(Clone, Debug)]
+pub struct Exposed {
+    /// Its name, in the namespace of its pod.
+    pub name: &'static str,
+    /// Its virtual address, or that of its pod.
+    pub address: Ipv4Addr,
+}
+
+impl Exposed {
+    pub(super) fn object(&self, version: u64) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(self.name, version),
+            "spec": {
+                "type": "ClusterIP", "clusterIP": self.address, "clusterIPs": [self.address],
+                "ports": [{ "port": 80, "targetPort": 8080, "protocol": "TCP" }],
+            },
+        })
+    }
+
+    pub(super) fn slice(&self, pod: &Described, version: u64) -> Value {
+        let mut metadata = metadata(&format!("{}-x1", self.name), version);
+        metadata["labels"] = json!({ "kubernetes.io/service-name": self.name });
+        let target = json!({ "kind": "Pod", "namespace": pod.namespace, "name": pod.name(), "uid": pod.uid });
+        json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": metadata,
+            "addressType": "IPv4",
+            "endpoints": [
+                { "addresses": [self.address], "conditions": { "ready": true }, "targetRef": target },
+            ],
+            "ports": [{ "port": 8080, "protocol": "TCP" }],
+        })
+    }
+}
+
+fn metadata(name: &str, version: u64) -> Value {
+    json!({
+        "name": name,
+        "namespace": "shop",
+        "uid": format!("22222222-3333-4444-8555-{version:012}"),
+        "resourceVersion": version.to_string(),
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    })
 }

@@ -45,6 +45,7 @@ fn call(kind: &str, what: &str, port: u16, attribution: &str) -> TracedCall {
         duration_ns: 17_900_000,
         local: format!("10.244.0.2:{port}"),
         peer: String::new(),
+        peer_name: None,
         what: what.to_owned(),
     }
 }

@@ -215,6 +215,8 @@ pub struct TracedCall {
     pub local: String,
     /// The other side.
     pub peer: String,
+    /// The other side's name, where a source of names knows it.
+    pub peer_name: Option<String>,
     /// The name, or the method and path.
     pub what: String,
 }

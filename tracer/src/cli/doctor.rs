@@ -16,6 +16,7 @@ use super::{
     naming::Naming,
     options::{Output, Target},
 };
+use crate::pod::source::Resource;
 use crate::source::live::{LiveSource, ThreadSource, cgroup};
 
 /// How long a source of names may take to answer.
@@ -168,8 +169,10 @@ fn pod_names(naming: &Naming) -> Vec<Check> {
     let checks = answers.map(|(resource, answer)| {
         let source = resource.source().name();
         match answer {
-            Ok(pods) => {
-                let detail = format!("{source} knows {pods} pods of this node");
+            Ok(known) => {
+                let what =
+                    if Resource::OF_PODS.contains(&resource) { "pods of this node" } else { resource.name() };
+                let detail = format!("{source} knows {known} {what}");
                 Check { name, verdict: Verdict::Ok, detail }
             }
             Err(error) => reduced(format!("{source} does not answer: {error}")),

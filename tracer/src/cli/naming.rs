@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 use crate::pod::source::{Feed, Settings};
@@ -39,6 +39,12 @@ pub(super) struct Naming {
     /// File that says how to reach the Kubernetes API, when not running in a pod
     #[arg(long, value_name = "FILE", env = "TRACER_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    /// Name services and pods that are called, too: the Kubernetes API is asked for all services and endpoint slices
+    #[arg(
+        long, value_name = "BOOL", env = "TRACER_PEER_NAMES", action = ArgAction::Set, num_args = 0..=1,
+        require_equals = true, default_value_t = true, default_missing_value = "true", hide_possible_values = true
+    )]
+    peer_names: bool,
     /// Name of this node in Kubernetes [default: the host's name]
     #[arg(long, value_name = "NAME", env = "TRACER_NODE_NAME")]
     node_name: Option<String>,
@@ -57,7 +63,7 @@ impl Naming {
 
     /// Which sources there are.
     pub(super) fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(Settings { cri: self.cri(), kubernetes: self.kubernetes()? })
+        Ok(Settings { cri: self.cri(), kubernetes: self.kubernetes()?, names_peers: self.peer_names })
     }
 
     fn cri(&self) -> Option<PathBuf> {

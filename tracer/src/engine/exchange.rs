@@ -63,6 +63,7 @@ impl<R: Resolve> Engine<R> {
     fn connect(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
         let established = record.kind == kind::OPENED;
         let end = if established { record.established } else { record.emitted };
+        let peer_name = self.peer_name(Transport::of(record).peer);
         let Some(pod) = self.pod(record.cgroup) else { return };
         let nanoseconds = end.saturating_sub(record.opened);
         let refused = !established && record.flags & flow_flag::RESET_IN != 0;
@@ -80,8 +81,14 @@ impl<R: Resolve> Engine<R> {
         } else {
             What::Connect { established, syns: record.syns }
         };
-        let call =
-            Call { start: record.opened, end, number: 0, answered: established, ..call(record, kind, what) };
+        let call = Call {
+            start: record.opened,
+            end,
+            number: 0,
+            answered: established,
+            peer_name,
+            ..call(record, kind, what)
+        };
         let key = Key { first: record.opened, flow: record.flow, number: 0 };
         pod.tracker.call(key, call, false, record.emitted, 0);
     }
@@ -104,6 +111,8 @@ impl<R: Resolve> Engine<R> {
         if record.response_first != 0 && record.flags & flow_flag::METADATA != 0 {
             self.metadata.wipe(record.flow, record.exchange);
         }
+        let is_call = record.role != role::SERVER;
+        let peer_name = if is_call { self.peer_name(Transport::of(record).peer) } else { None };
         let Some(pod) = self.pod(record.cgroup) else { return };
         let answered = record.response_first != 0;
         // Who closes or resets waits for nothing any more. A response may still come to a half-closed flow.
@@ -117,12 +126,12 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let closing = closing || given_up;
-        if record.role == role::SERVER {
+        if !is_call {
             pod.tracker.request(key, pending(record, closing), record.updates);
             return;
         }
         let end = if answered { record.response_last } else { record.emitted };
-        let call = Call { start: record.request_first, end, answered, ..call(record, kind, what) };
+        let call = Call { start: record.request_first, end, answered, peer_name, ..call(record, kind, what) };
         pod.tracker.call(key, call, !answered && !closing, record.emitted, record.updates);
     }
 
@@ -295,6 +304,7 @@ fn call(record: &FlowRecord, kind: CallKind, what: What) -> Call {
         number: record.exchange,
         local: transport.local,
         peer: transport.peer,
+        peer_name: None,
         thread: Thread { thread: record.thread, process: record.process },
         what,
         messages: Messages::of(record),

@@ -11,7 +11,11 @@ mod pod;
 mod streams;
 mod told;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -55,6 +59,11 @@ pub trait Resolve {
 
     /// A pod is forgotten: nothing more is asked about it.
     fn forgotten(&mut self, _uid: &str) {}
+
+    /// The name of a server: `namespace/name` of a pod or service.
+    fn peer(&self, _address: IpAddr) -> Option<Arc<str>> {
+        None
+    }
 
     /// Whether more will be known of a pod in a moment. What is told of it waits meanwhile, for two seconds at most.
     fn is_awaited(&self, _pod: &Pod) -> bool {
@@ -275,6 +284,12 @@ impl<R: Resolve> Engine<R> {
     /// Judges the findings of pods that are not known yet by this policy.
     pub fn judge_by(&mut self, policy: Policy) {
         self.policy = policy;
+    }
+
+    /// The name of a server, where it is known.
+    #[must_use]
+    pub fn peer_name(&self, peer: SocketAddr) -> Option<Arc<str>> {
+        self.resolver.peer(peer.ip())
     }
 
     /// What could not be used.

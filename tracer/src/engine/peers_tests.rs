@@ -64,6 +64,7 @@ impl Case {
             number,
             local: SocketAddr::from(([10, 0, 0, 1], 40_000)),
             peer: server(),
+            peer_name: None,
             thread: Thread::default(),
             what: What::Http(Http::Head(stream::Protocol::Http2 { grpc: true }, head)),
             answered: false,

@@ -140,6 +140,7 @@ impl PodState {
             number: 0,
             local: report.local,
             peer: report.peer,
+            peer_name: None,
             thread: report.thread,
             what: What::Dns(Box::new(report.lookup)),
             messages: Messages::default(),

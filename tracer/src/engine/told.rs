@@ -71,14 +71,17 @@ impl<R: Resolve> Engine<R> {
     }
 
     fn exchange_of(&mut self, on: &On, told: Told, now: u64) {
+        let is_call = on.role != role::SERVER;
+        let peer_name = if is_call { self.peer_name(on.transport.peer) } else { None };
         let Some(pod) = self.pod(on.cgroup) else { return };
         let key = Key { first: told.messages.request_first, flow: on.flow, number: told.number };
         let updates = u32::from(told.over);
-        if on.role == role::SERVER {
-            pod.tracker.request(key, told.pending(on, now), updates);
-        } else {
+        if is_call {
             let open = !told.over;
-            pod.tracker.call(key, told.call(on, now), open, now, updates);
+            let call = Call { peer_name, ..told.call(on, now) };
+            pod.tracker.call(key, call, open, now, updates);
+        } else {
+            pod.tracker.request(key, told.pending(on, now), updates);
         }
     }
 
@@ -95,6 +98,7 @@ impl<R: Resolve> Engine<R> {
     pub fn tls(&mut self, on: &On, handshake: &Handshake) {
         let Handshake { begun, ended, complete, .. } = *handshake;
         let kind = if on.kind == CallKind::Metadata { CallKind::Metadata } else { CallKind::Connect };
+        let peer_name = self.peer_name(on.transport.peer);
         let Some(pod) = self.pod(on.cgroup) else { return };
         let key = Key { first: begun, flow: on.flow, number: 0 };
         let call = Call {
@@ -105,6 +109,7 @@ impl<R: Resolve> Engine<R> {
             number: 0,
             local: on.transport.local,
             peer: on.transport.peer,
+            peer_name,
             thread: Thread::default(),
             what: What::Tls { server_name: handshake.server_name.clone() },
             messages: Messages::default(),
@@ -147,6 +152,7 @@ impl Told {
             number: self.number,
             local: on.transport.local,
             peer: on.transport.peer,
+            peer_name: None,
             thread: Thread::default(),
             what: self.http.map_or(What::Opaque, What::Http),
             messages: self.messages,

@@ -58,6 +58,7 @@ pub(crate) fn call(kind: CallKind, offset: u64, duration: u64, peer: &str, what:
         number: 1,
         local: address("10.0.0.7:40000"),
         peer: address(peer),
+        peer_name: None,
         thread: Thread { thread: 4, process: 3 },
         what,
         messages: Messages::default(),
@@ -178,6 +179,7 @@ pub(crate) fn finding() -> Finding {
         severity: Severity::Critical,
         subject: pod(),
         destination: None,
+        destination_name: None,
         since: T0,
         evidence: Arc::new(Seen),
         explanation:

@@ -69,6 +69,7 @@ pub(crate) fn finding(finding: &Finding, clock: WallClock) -> Json {
         "severity": finding.severity.name(),
         "subject": finding.subject.to_string(),
         "destination": finding.destination.as_ref().map(ToString::to_string),
+        "destination_name": finding.destination_name.as_deref(),
         "since_unix_ns": clock.unix_ns(finding.since),
         "evidence": object(finding.evidence.values().into_iter().map(|(name, value)| (name, evidence(&value)))),
         "explanation": finding.explanation,
@@ -178,6 +179,9 @@ struct CallLine {
     duration_ns: u64,
     local: SocketAddr,
     peer: SocketAddr,
+    /// Where a source of names knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_name: Option<String>,
     what: String,
     /// Of a connect.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,6 +199,7 @@ impl CallLine {
             duration_ns: call.end.saturating_sub(call.start),
             local: call.local,
             peer: call.peer,
+            peer_name: call.peer_name.as_deref().map(str::to_owned),
             what: text::what(call),
             syns: if let What::Connect { syns, .. } = call.what { Some(syns) } else { None },
         }

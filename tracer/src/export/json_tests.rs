@@ -35,6 +35,7 @@ fn the_summary_has_the_documented_shape() {
                     "severity": "critical",
                     "subject": "shop/backend-0",
                     "destination": null,
+                    "destination_name": null,
                     "since_unix_ns": 1_000_000_000,
                     "evidence": { "calls_per_request": 2.0, "lifetime_seconds": 900.0, "share": 0.8183 },
                     "explanation": fixture::finding().explanation,

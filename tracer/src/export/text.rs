@@ -137,6 +137,9 @@ pub(super) fn detail(call: &Call) -> String {
         What::Connect { syns: syns @ 2.., .. } => format!("{} ({syns} SYNs)", call.peer),
         What::Connect { .. } | What::Opaque => call.peer.to_string(),
     };
+    if let Some(name) = &call.peer_name {
+        text.extend([" (", name, ")"]);
+    }
     if !call.answered {
         text += " (no answer)";
     }
@@ -194,7 +197,11 @@ pub(crate) fn time(source_ns: u64, clock: WallClock) -> String {
 /// What a finding is about.
 pub(crate) fn subject(finding: &Finding) -> String {
     let pod = format!("pod {}", finding.subject);
-    let subject = finding.destination.as_ref().map_or(pod.clone(), |to| format!("{pod} to {to}"));
+    let subject = match (&finding.destination, &finding.destination_name) {
+        (Some(to), Some(name)) => format!("{pod} to {name} ({to})"),
+        (Some(to), None) => format!("{pod} to {to}"),
+        (None, _) => pod,
+    };
     printable(&subject).into_owned()
 }
 

@@ -77,6 +77,7 @@ pub(super) fn call(kind: CallKind, what: What, peer: SocketAddr, from: u64, to: 
         number: 1,
         local: address(2, 40_000),
         peer,
+        peer_name: None,
         thread: Thread::default(),
         what,
         messages: Messages::default(),

@@ -81,6 +81,8 @@ pub struct Finding {
     pub subject: Arc<Pod>,
     /// The server or service it is about, when it is about one.
     pub destination: Option<Destination>,
+    /// Its name, where a source of names knows its address: `namespace/name` of a pod or service.
+    pub destination_name: Option<Arc<str>>,
     /// When the first evidence was seen, nanoseconds of the source's clock.
     pub since: u64,
     /// What was seen.

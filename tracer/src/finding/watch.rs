@@ -4,10 +4,10 @@
 //! hold time after that, so that evidence around a bar does not make it flap. At the end of a whole run only
 //! what holds over all of it, by the bars for opening, stays.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::{
-    Evidence, Finding, KINDS, Kind, Period, Settings,
+    Destination, Evidence, Finding, KINDS, Kind, Period, Settings,
     kind::{Detector, Judgement, Proves, Verdict},
     window::DESTINATION_LIMIT,
 };
@@ -72,9 +72,36 @@ impl Ledger {
 /// Who is told.
 type Tell<'a> = &'a mut dyn FnMut(Event<'_>);
 
+/// Servers of a pod whose names are kept, for findings about them.
+const NAMED_LIMIT: usize = 256;
+
+/// Whom findings are about.
+struct About {
+    pod: Arc<Pod>,
+    /// Names of the servers that it calls.
+    names: BTreeMap<SocketAddr, Arc<str>>,
+}
+
+impl About {
+    fn learn(&mut self, peer: SocketAddr, name: &Arc<str>) {
+        let has_room = self.names.len() < NAMED_LIMIT;
+        match self.names.get_mut(&peer) {
+            Some(known) if known == name => {}
+            Some(known) => *known = Arc::clone(name),
+            None if has_room => drop(self.names.insert(peer, Arc::clone(name))),
+            None => {}
+        }
+    }
+
+    fn name(&self, destination: Option<&Destination>) -> Option<Arc<str>> {
+        let Some(Destination::Address(address)) = destination else { return None };
+        self.names.get(address).cloned()
+    }
+}
+
 /// Every finding that one pod may have.
 pub struct Watch {
-    pod: Arc<Pod>,
+    about: About,
     period: Period,
     kinds: Vec<Watched>,
     next: u64,
@@ -116,12 +143,17 @@ impl Watch {
             is_due: false,
             is_refused: false,
         });
-        Self { pod, period: policy.period, kinds: kinds.collect(), next: 0 }
+        Self {
+            about: About { pod, names: BTreeMap::new() },
+            period: policy.period,
+            kinds: kinds.collect(),
+            next: 0,
+        }
     }
 
     /// More is known of the pod: its findings, open ones included, are about it by its new name.
     pub fn rename(&mut self, pod: &Arc<Pod>) {
-        self.pod = Arc::clone(pod);
+        self.about.pod = Arc::clone(pod);
         for open in self.kinds.iter_mut().flat_map(|watched| &mut watched.open) {
             open.finding.subject = Arc::clone(pod);
         }
@@ -136,6 +168,9 @@ impl Watch {
 
     /// Takes a settled call, and tells for which open findings it is evidence.
     pub fn call(&mut self, call: &Call, attribution: Attribution, tell: Tell<'_>) {
+        if let Some(name) = &call.peer_name {
+            self.about.learn(call.peer, name);
+        }
         let place = Place::of(call);
         for watched in &mut self.kinds {
             let proves = watched.detector.call(call, attribution);
@@ -184,7 +219,7 @@ impl Watch {
         self.next = now.saturating_add(JUDGE_EVERY);
         for watched in &mut self.kinds {
             if watched.is_due || !watched.open.is_empty() {
-                watched.judge(&self.pod, now, is_final, ledger, tell);
+                watched.judge(&self.about, now, is_final, ledger, tell);
             }
         }
     }
@@ -203,7 +238,7 @@ impl Watched {
         }
     }
 
-    fn judge(&mut self, pod: &Arc<Pod>, now: u64, is_final: bool, ledger: &mut Ledger, tell: Tell<'_>) {
+    fn judge(&mut self, about: &About, now: u64, is_final: bool, ledger: &mut Ledger, tell: Tell<'_>) {
         let Judgement { opens, stays } = self.detector.judge(now, !self.open.is_empty() && !is_final);
         self.is_due = false;
         for open in &mut self.open {
@@ -226,7 +261,7 @@ impl Watched {
         let mut refused = 0;
         for verdict in opens {
             if !self.open.iter().any(|open| open.is_about(&verdict)) {
-                refused += u64::from(!self.open(pod, verdict, now, ledger, tell));
+                refused += u64::from(!self.open(about, verdict, now, ledger, tell));
             }
         }
         ledger.refused += if self.is_refused { 0 } else { refused };
@@ -237,7 +272,7 @@ impl Watched {
     /// Opens a finding, unless there are too many.
     fn open(
         &mut self,
-        pod: &Arc<Pod>,
+        about: &About,
         verdict: Verdict<Arc<dyn Evidence>>,
         now: u64,
         ledger: &mut Ledger,
@@ -249,7 +284,8 @@ impl Watched {
         let finding = Finding {
             id: self.kind.id,
             severity: verdict.severity,
-            subject: Arc::clone(pod),
+            subject: Arc::clone(&about.pod),
+            destination_name: about.name(verdict.destination.as_ref()),
             destination: verdict.destination,
             since: verdict.since,
             evidence: verdict.evidence,

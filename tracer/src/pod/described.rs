@@ -85,7 +85,7 @@ impl Described {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=NAME_LIMIT).contains(&text.len()) && is_plain(text)
 }
 

@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod described;
 pub mod directory;
 pub mod names;
+pub mod peers;
 pub mod source;
 pub mod table;
 pub mod workload;

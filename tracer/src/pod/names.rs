@@ -1,6 +1,10 @@
 //! Which pod a cgroup is, by name: the node's cgroups and what the sources tell. An edge; it never waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -8,6 +12,7 @@ use super::{
     Pod, PodName,
     cgroup::owner,
     directory::{Directory, Source},
+    peers::PeerNames,
     source::{Feed, Reason, Resource, Update},
     table::CgroupTable,
 };
@@ -43,7 +48,9 @@ pub struct Status {
     pub pods: Vec<(Source, usize)>,
     /// What went wrong, and how often.
     pub failures: BTreeMap<(Resource, Reason), u64>,
-    /// How often a pod was not taken because there were too many.
+    /// Addresses that have a name.
+    pub peers: usize,
+    /// How often a pod or address was not taken because there were too many.
     pub overflow: u64,
 }
 
@@ -52,6 +59,7 @@ pub struct Status {
 pub struct Names {
     table: CgroupTable,
     directory: Directory,
+    peers: PeerNames,
     feed: Option<Feed>,
     /// By resource; none when nobody is asked for it.
     states: [Option<State>; Resource::ALL.len()],
@@ -70,6 +78,7 @@ impl Names {
         Self {
             table,
             directory: Directory::default(),
+            peers: PeerNames::default(),
             feed: None,
             states: [None; Resource::ALL.len()],
             failures: BTreeMap::new(),
@@ -82,7 +91,7 @@ impl Names {
     /// Names pods by what the sources tell from now on.
     pub fn listen(&mut self, feed: Feed) {
         self.states =
-            Resource::ALL.map(|resource| feed.sources[resource.source() as usize].then_some(State::Starting));
+            Resource::ALL.map(|resource| feed.resources[resource as usize].then_some(State::Starting));
         self.feed = Some(feed);
     }
 
@@ -104,7 +113,8 @@ impl Names {
             starting,
             resources,
             failures: self.failures.clone(),
-            overflow: self.directory.overflow(),
+            peers: self.peers.len(),
+            overflow: self.directory.overflow() + self.peers.overflow(),
         }
     }
 
@@ -126,19 +136,21 @@ impl Names {
 
     fn take(&mut self, update: Update, now: u64) {
         match update {
-            Update::Listing(source) => self.directory.begin_list(source),
+            Update::Listing(resource) => self.listing(resource),
             Update::Pod(source, described) => {
                 self.directory.insert(source, *described, now);
                 self.has_changed = true;
             }
             Update::Gone(source, uid) => self.directory.remove(source, &uid, now),
-            Update::Listed(source) => self.directory.end_list(source, now),
+            Update::Peers(resource, object, named) => self.peers.insert(resource, &object, named),
+            Update::PeersGone(resource, object) => self.peers.remove(resource, &object),
+            Update::Listed(resource) => self.listed(resource, now),
             Update::Up(resource) => {
                 if self.states[resource as usize].replace(State::Up) != Some(State::Up) {
                     tracing::info!(
                         source = resource.source().name(),
                         resource = resource.name(),
-                        "pods are named by this source"
+                        "this source tells the names of pods and of those they call"
                     );
                 }
             }
@@ -151,10 +163,26 @@ impl Names {
                         resource = resource.name(),
                         reason = reason.name(),
                         error,
-                        "pods are not named by this source until it answers"
+                        "names do not come from this source until it answers"
                     );
                 }
             }
+        }
+    }
+
+    fn listing(&mut self, resource: Resource) {
+        if Resource::OF_PODS.contains(&resource) {
+            self.directory.begin_list(resource.source());
+        } else {
+            self.peers.begin_list(resource);
+        }
+    }
+
+    fn listed(&mut self, resource: Resource, now: u64) {
+        if Resource::OF_PODS.contains(&resource) {
+            self.directory.end_list(resource.source(), now);
+        } else {
+            self.peers.end_list(resource);
         }
     }
 
@@ -175,7 +203,7 @@ impl Names {
     fn is_missing(&self, uid: &str) -> bool {
         let works =
             |resource: Resource| matches!(self.states[resource as usize], Some(State::Starting | State::Up));
-        Resource::ALL
+        Resource::OF_PODS
             .into_iter()
             .any(|resource| works(resource) && !self.directory.knows(resource.source(), uid))
     }
@@ -199,6 +227,10 @@ impl Resolve for Names {
             }
         }
         Resolved { pod: Pod { uid, name }, known: true }
+    }
+
+    fn peer(&self, address: IpAddr) -> Option<Arc<str>> {
+        self.peers.name(address)
     }
 
     fn living(&mut self) -> Option<BTreeSet<String>> {

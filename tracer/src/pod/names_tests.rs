@@ -17,14 +17,14 @@ struct Node {
 }
 
 impl Node {
-    fn new(name: &str, sources: [bool; 2]) -> Self {
+    fn new(name: &str, [cri, pods]: [bool; 2]) -> Self {
         let root = std::env::temp_dir().join(format!("tracer-names-{name}-{}", std::process::id()));
         let dir = root.join(format!("kubepods/pod{UID}"));
         fs::create_dir_all(&dir).unwrap();
         let (tell, updates) = mpsc::channel(100);
         let asked = Arc::new(Notify::new());
         let mut names = Names::new(CgroupTable::new(root.clone()));
-        names.listen(Feed { sources, updates, asked: Arc::clone(&asked) });
+        names.listen(Feed { resources: [cri, pods, false, false], updates, asked: Arc::clone(&asked) });
         Self { cgroup: fs::metadata(&dir).unwrap().ino(), root, names, tell, asked }
     }
 

@@ -158,6 +158,7 @@ mod tests {
             number: 1,
             local: address,
             peer: address,
+            peer_name: None,
             thread,
             what: What::Opaque,
             messages: Messages::default(),

@@ -17,6 +17,7 @@ fn call(kind: CallKind, start: u64, end: u64, requests: u32) -> AttributedCall {
         number: 1,
         local: address,
         peer: address,
+        peer_name: None,
         thread: Thread::default(),
         what: What::Opaque,
         messages: Messages::default(),

@@ -141,6 +141,8 @@ pub struct Call {
     pub local: SocketAddr,
     /// The server's end.
     pub peer: SocketAddr,
+    /// The server's name, where a source knows it: `namespace/name` of a pod or service.
+    pub peer_name: Option<Arc<str>>,
     /// Who sent it.
     pub thread: Thread,
     /// What it was.
@@ -152,7 +154,7 @@ pub struct Call {
 }
 
 /// Tens of thousands of calls wait to be settled on a busy node.
-const _: () = assert!(size_of::<Call>() <= 240);
+const _: () = assert!(size_of::<Call>() <= 256);
 
 /// Where in the traffic a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

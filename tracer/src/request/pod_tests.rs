@@ -53,6 +53,7 @@ fn call(flow: u64, thread: Thread, start: u64, end: u64) -> (Key, Call) {
         number: 1,
         local: address(),
         peer: address(),
+        peer_name: None,
         thread,
         what: What::Opaque,
         messages: Messages::default(),

@@ -22,8 +22,10 @@ const BUDGET: usize = 1 << 17;
 const HALF: u64 = 30_000_000_000;
 
 /// Calls of one kind to one destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
+    /// The server's name, where it is known.
+    pub(super) name: Option<Arc<str>>,
     pub(super) count: u64,
     /// Sum of their durations.
     pub(super) nanoseconds: u64,
@@ -35,6 +37,9 @@ pub(super) struct Calls {
 
 impl Calls {
     fn add(&mut self, other: &Self) {
+        if other.name.is_some() {
+            self.name.clone_from(&other.name);
+        }
         self.count += other.count;
         self.nanoseconds = self.nanoseconds.saturating_add(other.nanoseconds);
         self.longest = self.longest.max(other.longest);
@@ -151,7 +156,8 @@ impl Observer for Recorder {
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, _: Attribution) {
         let duration = call.end.saturating_sub(call.start);
-        let seen = Calls {
+        let mut seen = Calls {
+            name: call.peer_name.clone(),
             count: 1,
             nanoseconds: duration,
             longest: duration,
@@ -161,6 +167,7 @@ impl Observer for Recorder {
         let key = (call.kind, Some(call.peer));
         let is_full = destinations.len() >= DESTINATION_LIMIT && !destinations.contains_key(&key);
         let key = if is_full { (call.kind, None) } else { key };
+        seen.name = seen.name.filter(|_| !is_full);
         destinations.entry(key).or_default().add(&seen);
     }
 

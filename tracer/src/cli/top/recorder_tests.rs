@@ -85,7 +85,7 @@ fn calls_add_up_by_kind_and_server_over_both_halves() {
     let unanswered = Call { answered: false, ..call(CallKind::Upstream, 0, 30, server, What::Opaque) };
     recorder.call(&pod, &unanswered, Attribution::None);
     let all = recorder.destinations(UID);
-    let upstream = Calls { count: 2, nanoseconds: 40, longest: 30, unanswered: 1 };
+    let upstream = Calls { name: None, count: 2, nanoseconds: 40, longest: 30, unanswered: 1 };
     assert_eq!(all[&(CallKind::Upstream, Some(address(server)))], upstream);
     assert_eq!(all[&(CallKind::Connect, Some(address(server)))].count, 1);
 }

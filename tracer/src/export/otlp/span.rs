@@ -113,6 +113,9 @@ fn client(one: &AttributedCall, clock: WallClock, ids: Ids, place: usize) -> Spa
         text("tracer.stage", call.kind.name()),
         text("tracer.attribution", one.attribution.name()),
     ];
+    if let Some(name) = &call.peer_name {
+        attributes.push(text("peer.service", name));
+    }
     if one.requests > 1 {
         attributes.push(number("tracer.shared_by", one.requests));
     }

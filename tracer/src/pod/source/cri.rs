@@ -140,11 +140,11 @@ async fn forward_events(mut client: Grpc<Channel>, happened: Arc<Notify>) {
 async fn list(client: &mut Grpc<Channel>, updates: &Sender) -> Result<(), End> {
     let sandboxes: Sandboxes = ask(client, LIST_SANDBOXES).await?;
     let containers: Containers = ask(client, LIST_CONTAINERS).await?;
-    updates.send(Update::Listing(Source::Cri)).await?;
+    updates.send(Update::Listing(Resource::Sandboxes)).await?;
     for pod in described(sandboxes.items, containers.containers) {
         updates.send(Update::Pod(Source::Cri, Box::new(pod))).await?;
     }
-    updates.send(Update::Listed(Source::Cri)).await?;
+    updates.send(Update::Listed(Resource::Sandboxes)).await?;
     updates.send(Update::Up(Resource::Sandboxes)).await?;
     Ok(())
 }

@@ -1,17 +1,21 @@
-//! The Kubernetes API: the pods of this node, watched. kube's watcher lists, follows bookmarks and backs off; here is
+//! The Kubernetes API: the pods of this node, and the services and endpoint slices of the cluster, watched. kube's watcher lists, follows bookmarks and backs off; here is
 //! what it leaves to others: a server that does not answer a list, and a watch whose start says 410.
 
-use std::{pin::pin, time::Duration};
+use std::{fmt::Debug, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _,
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Error, Event, watcher},
     },
 };
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Reason, Resource, Sender, Update, objects};
@@ -29,23 +33,83 @@ const QUIET: Duration = Duration::from_secs(75);
 /// Before everything is listed again.
 const RELIST: Duration = Duration::from_secs(1);
 
-/// Tells of the node's pods until nobody listens.
-pub(super) async fn run(mut config: kube::Config, node: &str, updates: Sender) {
+/// Tells of the node's pods until nobody listens, and of those whom pods may call.
+pub(super) async fn run(mut config: kube::Config, node: &str, names_peers: bool, updates: Sender) {
     config.connect_timeout = Some(CONNECT_PATIENCE);
     let client = match Client::try_from(config) {
         Ok(client) => client,
         Err(error) => {
-            let failed = failed(Reason::Malformed, error.to_string(), true);
+            let failed = failed(Resource::Pods, Reason::Malformed, error.to_string(), true);
             // Nobody listens: nobody has to know.
             let _ = updates.send(failed).await;
             return;
         }
     };
-    let pods: Api<Pod> = Api::all(client);
-    let selected = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    let mut watch = Watch { updates, phase: Phase::Waiting, is_up: false };
-    while watch.follow(&pods, &selected).await.is_some() {
+    let (all, of_node) = (watcher::Config::default(), format!("spec.nodeName={node}"));
+    let of_node = all.clone().fields(&of_node);
+    let pods = watch::<Pod>(&client, &of_node, &updates);
+    let peers = async {
+        if names_peers {
+            let services = watch::<Service>(&client, &all, &updates);
+            tokio::join!(services, watch::<EndpointSlice>(&client, &all, &updates));
+        }
+    };
+    tokio::join!(pods, peers);
+}
+
+async fn watch<K: Told>(client: &Client, selected: &watcher::Config, updates: &Sender) {
+    let objects: Api<K> = Api::all(client.clone());
+    let mut watch = Watch { of: K::RESOURCE, updates: updates.clone(), phase: Phase::Waiting, is_up: false };
+    while watch.follow(&objects, selected).await.is_some() {
         sleep(RELIST).await;
+    }
+}
+
+/// An object of which is told.
+trait Told: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static {
+    /// What it is.
+    const RESOURCE: Resource;
+    /// What it says, if it says something.
+    fn told(self) -> Option<Update>;
+    /// That it is gone.
+    fn gone(self) -> Option<Update>;
+}
+
+impl Told for Pod {
+    const RESOURCE: Resource = Resource::Pods;
+
+    fn told(self) -> Option<Update> {
+        objects::pod(self).map(|pod| Update::Pod(Source::Kubernetes, Box::new(pod)))
+    }
+
+    fn gone(self) -> Option<Update> {
+        self.metadata.uid.map(|uid| Update::Gone(Source::Kubernetes, uid))
+    }
+}
+
+impl Told for Service {
+    const RESOURCE: Resource = Resource::Services;
+
+    fn told(self) -> Option<Update> {
+        let (object, named) = objects::service(&self)?;
+        Some(Update::Peers(Self::RESOURCE, object, named))
+    }
+
+    fn gone(self) -> Option<Update> {
+        Some(Update::PeersGone(Self::RESOURCE, objects::name(self.meta())?))
+    }
+}
+
+impl Told for EndpointSlice {
+    const RESOURCE: Resource = Resource::EndpointSlices;
+
+    fn told(self) -> Option<Update> {
+        let (object, named) = objects::endpoints(&self)?;
+        Some(Update::Peers(Self::RESOURCE, object, named))
+    }
+
+    fn gone(self) -> Option<Update> {
+        Some(Update::PeersGone(Self::RESOURCE, objects::name(self.meta())?))
     }
 }
 
@@ -72,6 +136,7 @@ impl Phase {
 }
 
 struct Watch {
+    of: Resource,
     updates: Sender,
     phase: Phase,
     is_up: bool,
@@ -87,9 +152,9 @@ enum Next {
 
 impl Watch {
     /// Follows one watch until it must begin anew; nothing when nobody listens any more.
-    async fn follow(&mut self, pods: &Api<Pod>, selected: &watcher::Config) -> Option<()> {
+    async fn follow<K: Told>(&mut self, objects: &Api<K>, selected: &watcher::Config) -> Option<()> {
         self.phase = Phase::Waiting;
-        let mut events = pin!(watcher(pods.clone(), selected.clone()).default_backoff());
+        let mut events = pin!(watcher(objects.clone(), selected.clone()).default_backoff());
         loop {
             let deadline = self.phase.deadline();
             let never = Instant::now() + QUIET;
@@ -125,19 +190,17 @@ impl Watch {
         }
     }
 
-    async fn take(&mut self, event: Event<Pod>) -> Option<Next> {
+    async fn take<K: Told>(&mut self, event: Event<K>) -> Option<Next> {
         self.phase = match &event {
             Event::Init | Event::InitApply(_) => Phase::Listing(Instant::now(), false),
             Event::InitDone | Event::Apply(_) | Event::Delete(_) => Phase::Waiting,
         };
         let works = matches!(self.phase, Phase::Waiting);
         let update = match event {
-            Event::Init => Some(Update::Listing(Source::Kubernetes)),
-            Event::InitDone => Some(Update::Listed(Source::Kubernetes)),
-            Event::Delete(pod) => pod.metadata.uid.map(|uid| Update::Gone(Source::Kubernetes, uid)),
-            Event::InitApply(pod) | Event::Apply(pod) => {
-                objects::pod(pod).map(|pod| Update::Pod(Source::Kubernetes, Box::new(pod)))
-            }
+            Event::Init => Some(Update::Listing(self.of)),
+            Event::InitDone => Some(Update::Listed(self.of)),
+            Event::Delete(object) => object.gone(),
+            Event::InitApply(object) | Event::Apply(object) => object.told(),
         };
         if let Some(update) = update {
             self.send(update).await?;
@@ -160,13 +223,13 @@ impl Watch {
 
     async fn fail_with(&mut self, reason: Reason, error: String, is_down: bool) -> Option<()> {
         self.is_up &= !is_down;
-        self.send(failed(reason, error, is_down)).await
+        self.send(failed(self.of, reason, error, is_down)).await
     }
 
     async fn up(&mut self) -> Option<Next> {
         if !self.is_up {
             self.is_up = true;
-            self.send(Update::Up(Resource::Pods)).await?;
+            self.send(Update::Up(self.of)).await?;
         }
         Some(Next::Same)
     }
@@ -176,8 +239,8 @@ impl Watch {
     }
 }
 
-fn failed(reason: Reason, error: String, is_down: bool) -> Update {
-    Update::Failed { resource: Resource::Pods, reason, error, is_down }
+fn failed(resource: Resource, reason: Reason, error: String, is_down: bool) -> Update {
+    Update::Failed { resource, reason, error, is_down }
 }
 
 fn reason(error: &Error) -> Reason {

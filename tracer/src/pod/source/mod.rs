@@ -8,6 +8,7 @@ mod objects;
 
 use std::{
     io,
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -28,18 +29,24 @@ pub enum Resource {
     Sandboxes,
     /// Pods of this node.
     Pods,
+    /// Services of the cluster.
+    Services,
+    /// Endpoint slices of the cluster: who is behind its services.
+    EndpointSlices,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 2] = [Self::Sandboxes, Self::Pods];
+    pub const ALL: [Self; 4] = [Self::Sandboxes, Self::Pods, Self::Services, Self::EndpointSlices];
+    /// Those that tell of this node's pods.
+    pub const OF_PODS: [Self; 2] = [Self::Sandboxes, Self::Pods];
 
     /// Who tells of it.
     #[must_use]
     pub fn source(self) -> Source {
         match self {
             Self::Sandboxes => Source::Cri,
-            Self::Pods => Source::Kubernetes,
+            Self::Pods | Self::Services | Self::EndpointSlices => Source::Kubernetes,
         }
     }
 
@@ -49,6 +56,8 @@ impl Resource {
         match self {
             Self::Sandboxes => "sandboxes",
             Self::Pods => "pods",
+            Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
         }
     }
 }
@@ -92,14 +101,18 @@ impl Reason {
 /// What a source tells.
 #[derive(Debug)]
 pub enum Update {
-    /// A list of all pods begins.
-    Listing(Source),
+    /// A list of all objects begins.
+    Listing(Resource),
     /// A pod is there, or has changed.
     Pod(Source, Box<Described>),
     /// The pod with this UID is gone.
     Gone(Source, String),
+    /// A service or endpoint slice, as `namespace/name`, and the names of its addresses.
+    Peers(Resource, String, Vec<(IpAddr, String)>),
+    /// It is gone.
+    PeersGone(Resource, String),
     /// The list is complete.
-    Listed(Source),
+    Listed(Resource),
     /// The resource is being read.
     Up(Resource),
     /// Something went wrong, in words; it is tried again. What was read stays.
@@ -122,15 +135,18 @@ pub struct Settings {
     pub cri: Option<PathBuf>,
     /// The API server, and the name of this node there.
     pub kubernetes: Option<(kube::Config, String)>,
+    /// Whether the API server is asked for the names of those whom pods call, too.
+    pub names_peers: bool,
 }
 
 impl Settings {
-    /// Whether a source is asked.
+    /// Whether it is asked for.
     #[must_use]
-    pub fn has(&self, source: Source) -> bool {
-        match source {
-            Source::Cri => self.cri.is_some(),
-            Source::Kubernetes => self.kubernetes.is_some(),
+    pub fn has(&self, resource: Resource) -> bool {
+        match resource {
+            Resource::Sandboxes => self.cri.is_some(),
+            Resource::Pods => self.kubernetes.is_some(),
+            Resource::Services | Resource::EndpointSlices => self.kubernetes.is_some() && self.names_peers,
         }
     }
 }
@@ -138,8 +154,8 @@ impl Settings {
 /// What the sources tell.
 #[derive(Debug)]
 pub struct Feed {
-    /// Which are asked, by source.
-    pub(super) sources: [bool; 2],
+    /// What is asked for, by resource.
+    pub(super) resources: [bool; Resource::ALL.len()],
     pub(super) updates: mpsc::Receiver<Update>,
     /// Asks the runtime for a pod that nobody told of.
     pub(super) asked: Arc<Notify>,
@@ -149,20 +165,24 @@ pub struct Feed {
 type Sender = mpsc::Sender<Update>;
 
 impl Feed {
-    /// What each source says first, for people: pods that it knows, or why not. Waits for that long at most.
+    /// What each source says first of each resource, for people: how many objects it knows, or why not. Waits for that long at most.
     #[must_use]
     pub fn first_answers(mut self, patience: Duration) -> Vec<(Resource, Result<usize, String>)> {
-        let asked = Resource::ALL.into_iter().filter(|resource| self.sources[resource.source() as usize]);
+        let asked = Resource::ALL.into_iter().filter(|resource| self.resources[*resource as usize]);
         let mut answers: Vec<_> =
             asked.map(|resource| (resource, Err(format!("no answer after {patience:?}")))).collect();
-        let (mut open, mut pods) = (answers.len(), [0; 2]);
+        let (mut open, mut told) = (answers.len(), [0; Resource::ALL.len()]);
         let deadline = Instant::now() + patience;
         while open > 0 && Instant::now() < deadline {
             let (resource, answer) = match self.updates.try_recv() {
-                Ok(Update::Up(resource)) => (resource, Ok(pods[resource.source() as usize])),
+                Ok(Update::Up(resource)) => (resource, Ok(told[resource as usize])),
                 Ok(Update::Failed { resource, error, is_down: true, .. }) => (resource, Err(error)),
                 Ok(Update::Pod(source, _)) => {
-                    pods[source as usize] += 1;
+                    told[Resource::OF_PODS[source as usize] as usize] += 1;
+                    continue;
+                }
+                Ok(Update::Peers(resource, ..)) => {
+                    told[resource as usize] += 1;
                     continue;
                 }
                 Ok(_) => continue,
@@ -182,8 +202,8 @@ impl Feed {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(settings: Settings) -> io::Result<Option<Self>> {
-        let sources = Source::ALL.map(|source| settings.has(source));
-        if sources == [false; 2] {
+        let resources = Resource::ALL.map(|resource| settings.has(resource));
+        if !resources.contains(&true) {
             return Ok(None);
         }
         let (sender, updates) = mpsc::channel(QUEUE);
@@ -193,14 +213,14 @@ impl Feed {
         thread::Builder::new()
             .name("pods".to_owned())
             .spawn(move || runtime.block_on(run(settings, sender, asks)))?;
-        Ok(Some(Self { sources, updates, asked }))
+        Ok(Some(Self { resources, updates, asked }))
     }
 }
 
 async fn run(settings: Settings, updates: Sender, asked: Arc<Notify>) {
     let cri = settings.cri.map(|socket| tokio::spawn(cri::run(socket, updates.clone(), asked)));
     if let Some((config, node)) = settings.kubernetes {
-        kubernetes::run(config, &node, updates).await;
+        Box::pin(kubernetes::run(config, &node, settings.names_peers, updates)).await;
     }
     if let Some(cri) = cri {
         // It ends with the feed; nobody cancels it.

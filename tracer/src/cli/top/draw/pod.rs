@@ -165,7 +165,11 @@ fn draw_destinations(frame: &mut Frame<'_>, area: Rect, pod: &PodPicture) {
 
 fn destination_line(calling: &Calling) -> Line<'static> {
     let Calling { kind, destination, calls } = calling;
-    let destination = destination.as_ref().map_or("~other".to_owned(), ToString::to_string);
+    let destination = match (&calls.name, destination) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => "~other".to_owned(),
+    };
     Line::raw(format!(
         "{:<8} {:<28} {:>7} {:>9} {:>9} {:>9}",
         kind.name(),
