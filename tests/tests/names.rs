@@ -1,6 +1,7 @@
 //! Pods by name: from the container runtime, from the Kubernetes API, from both and from neither, from the first
 //! request on, and whatever breaks.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tracer_lab::pair::Pair;
 use tracer_lab::process::run;
 use tracer_lab::tracer::report::{PodSummary, Workload};
 use tracer_lab::tracer::{Tracing, live_with, program};
+use tracer_lab::wire::tshark;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 const REQUESTS: u64 = 20;
@@ -248,6 +250,40 @@ fn watches_that_break_are_taken_up_again() -> Result<()> {
     node.traffic()?;
     node.check_named(&agent, REQUESTS)?;
     agent.finish().map(drop)
+}
+
+/// A capture chooses by what a source told of the pods.
+#[test]
+fn a_capture_chooses_pods_by_name_label_and_container() -> Result<()> {
+    let node = Node::start()?;
+    let (cri, flags) = node.cri(cri::Mood::Well)?;
+    node.pods().into_iter().for_each(|pod| cri.add(pod));
+    let name = node.caller.name();
+    let [web, caller] = [node.web.shown(), node.caller.shown()];
+    for (choice, expected) in [
+        (&["--label", "app=web"][..], vec![&web]),
+        (&["--label", "app", "--container", "app"], vec![&caller, &web]),
+        (&["--namespace", "shop", "--pod", &name], vec![&caller]),
+        (&["--label", "app=web", "--container", "side"], vec![]),
+    ] {
+        let file = node.pair.lab.dir().join("chosen.pcapng");
+        let written = file.to_string_lossy();
+        let of_cri = flags.iter().map(String::as_str);
+        let flags: Vec<&str> =
+            ["-w", &written].into_iter().chain(of_cri).chain(choice.iter().copied()).collect();
+        let tracing = Tracing::start(&program()?, &node.pair.lab, "capture", &flags)?;
+        until("names", || Ok(tracing.stderr()?.contains("this source tells the names")))?;
+        node.traffic()?;
+        tracing.finish()?;
+        let interfaces: BTreeSet<String> = tshark(&file, "frame", &["frame.interface_name"])?
+            .into_iter()
+            .map(|line| line.concat())
+            .collect();
+        let right = interfaces.len() == expected.len()
+            && interfaces.iter().zip(&expected).all(|(found, wanted)| found.contains(wanted.as_str()));
+        ensure!(right, "{choice:?}: {interfaces:?}");
+    }
+    Ok(())
 }
 
 /// Waits until watches were begun that often.

@@ -1,6 +1,7 @@
 //! A running trace: source, engine and accounting together. The commands wait, tick and read it.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -29,6 +30,32 @@ const RECORDS_PER_TICK: usize = 1 << 20;
 
 /// How long the end waits for programs that still run.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// Tells whose a packet is.
+pub trait Owners {
+    /// The pod of a cgroup.
+    fn pod(&mut self, cgroup: u64) -> Arc<Pod>;
+
+    /// The labels of a pod, as far as a source told them.
+    fn labels(&self, pod: &Pod) -> Option<&BTreeMap<String, String>>;
+
+    /// The name of the container that a cgroup is of.
+    fn container(&mut self, cgroup: u64) -> Option<&str>;
+}
+
+impl Owners for Engine<Names> {
+    fn pod(&mut self, cgroup: u64) -> Arc<Pod> {
+        self.resolve(cgroup)
+    }
+
+    fn labels(&self, pod: &Pod) -> Option<&BTreeMap<String, String>> {
+        self.resolver().labels(&pod.uid)
+    }
+
+    fn container(&mut self, cgroup: u64) -> Option<&str> {
+        self.resolver_mut().container(cgroup)
+    }
+}
 
 /// Source, engine and accounting.
 pub struct Session {
@@ -76,14 +103,10 @@ impl Session {
         self.source.capture(snap_length)
     }
 
-    /// Gives at most `limit` packets of the ring to `take`, with a way to learn the pod of a cgroup.
-    pub fn drain_packets(
-        &mut self,
-        limit: usize,
-        mut take: impl FnMut(&[u8], &mut dyn FnMut(u64) -> Arc<Pod>),
-    ) {
+    /// Gives at most `limit` packets of the ring to `take`, with a way to learn whose they are.
+    pub fn drain_packets(&mut self, limit: usize, mut take: impl FnMut(&[u8], &mut dyn Owners)) {
         let engine = &mut self.engine;
-        self.source.drain_packets(limit, |record| take(record, &mut |cgroup| engine.resolve(cgroup)));
+        self.source.drain_packets(limit, |record| take(record, engine));
     }
 
     /// Drains the ring and settles what can be settled.

@@ -147,6 +147,13 @@ impl Directory {
         self.told(source, uid).is_some()
     }
 
+    /// The name of a container; empty for a pod's sandbox.
+    #[must_use]
+    pub fn container(&self, id: &str) -> Option<&str> {
+        let entry = self.pods.get(self.containers.get(id)?)?;
+        entry.told.iter().flatten().find_map(|told| told.described.containers.get(id)).map(String::as_str)
+    }
+
     /// UID of the pod of a container.
     #[must_use]
     pub fn pod_of_container(&self, id: &str) -> Option<&str> {

@@ -118,6 +118,18 @@ impl Names {
         }
     }
 
+    /// The labels of a pod, as far as a source told them.
+    #[must_use]
+    pub fn labels(&self, uid: &str) -> Option<&BTreeMap<String, String>> {
+        self.directory.labels(uid)
+    }
+
+    /// The name of the container that a cgroup is of; empty for a pod's sandbox.
+    pub fn container(&mut self, cgroup: u64) -> Option<&str> {
+        let container = owner(self.table.path(cgroup)?).container?;
+        self.directory.container(&container)
+    }
+
     /// Takes what the sources told, as far as it is there.
     fn drain(&mut self) {
         let now = boot_time();

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use super::{
     recorder::{Recorder, Ring, parse_duration},
-    selection::Wish,
+    selection::{Label, Wish},
 };
 use crate::packet::filter::Net;
 
@@ -22,6 +22,10 @@ pub(in crate::cli) struct Asked {
     pod: Option<String>,
     /// Namespaces.
     namespace: Option<String>,
+    /// Labels.
+    label: Option<String>,
+    /// Names of containers.
+    container: Option<String>,
     /// Ports.
     port: Option<String>,
     /// Addresses and networks.
@@ -51,6 +55,8 @@ impl Asked {
         let wish = Wish {
             pods: list(self.pod.as_ref()).map(str::to_owned).collect(),
             namespaces: list(self.namespace.as_ref()).map(str::to_owned).collect(),
+            labels: list(self.label.as_ref()).map(Label::parse).collect::<Result<_, _>>()?,
+            containers: list(self.container.as_ref()).map(str::to_owned).collect(),
             ports: ports.collect::<Result<_, _>>()?,
             addresses: list(self.address.as_ref()).map(Net::parse).collect::<Result<_, _>>()?,
             expression: self.filter.iter().cloned().collect(),
@@ -73,6 +79,8 @@ impl Asked {
         let parts = [
             ("pod", join(wish.pods.clone())),
             ("namespace", join(wish.namespaces.clone())),
+            ("label", join(wish.labels.iter().map(ToString::to_string).collect())),
+            ("container", join(wish.containers.clone())),
             ("port", join(wish.ports.iter().map(ToString::to_string).collect())),
             ("address", join(wish.addresses.iter().map(ToString::to_string).collect())),
             ("filter", wish.expression.join(" ")),
@@ -115,6 +123,7 @@ mod tests {
     fn flags_become_a_query_that_means_the_same() {
         let wish = Wish {
             pods: vec!["shop/a".to_owned(), "b".to_owned()],
+            labels: vec![Label::parse("app=web").unwrap()],
             ports: vec![80, 443],
             addresses: vec![Net::parse("10.0.0.0/8").unwrap(), Net::parse("fd00::1").unwrap()],
             expression: vec!["tcp && port".to_owned(), "80".to_owned()],
@@ -132,6 +141,8 @@ mod tests {
                 slower_than: Some("1500ms".to_owned()),
                 duration: Some(3),
                 namespace: None,
+                label: Some("app=web".to_owned()),
+                container: None,
             }
         );
         assert_eq!(asked(&query).order().unwrap().duration, Duration::from_secs(3));

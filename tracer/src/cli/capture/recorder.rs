@@ -77,8 +77,8 @@ impl Recorder {
     /// Takes what is in the ring.
     pub(super) fn take(&mut self, session: &mut Session) {
         let (selection, held) = (&self.selection, &mut self.commenter.held);
-        session.drain_packets(PACKETS_PER_TICK, |record, pod| {
-            held.push(record, |head, bytes| selection.wants(head, bytes, pod));
+        session.drain_packets(PACKETS_PER_TICK, |record, owners| {
+            held.push(record, |head, bytes| selection.wants(head, bytes, owners));
         });
     }
 

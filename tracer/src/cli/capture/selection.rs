@@ -1,14 +1,47 @@
 //! Which packets are captured.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt};
 
 use tracer_ebpf::record::PacketHead;
 
 use crate::{
     cli::pods::is_called,
     packet::filter::{Filter, FilterError, Header, Net},
-    pod::Pod,
+    session::Owners,
 };
+
+/// A label that a pod has to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    name: String,
+    /// Any, when there is none.
+    value: Option<String>,
+}
+
+impl Label {
+    /// Reads `NAME` or `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// When there is no name.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let is_name = !name.is_empty() && !name.contains(['!', ',', ' ']);
+        is_name
+            .then(|| Self { name: name.to_owned(), value: value.map(str::to_owned) })
+            .ok_or_else(|| format!("{text} is not NAME or NAME=VALUE"))
+    }
+
+    fn is_in(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(&self.name).is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.value.iter().try_for_each(|value| write!(f, "={value}"))
+    }
+}
 
 /// Which packets are wanted: a packet must fit one of each kind that is given.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -19,6 +52,12 @@ pub(super) struct Wish {
     /// Only packets of pods of this namespace; can be given several times
     #[arg(short = 'n', long = "namespace", value_name = "NAMESPACE")]
     pub(super) namespaces: Vec<String>,
+    /// Only packets of pods with this label, NAME or NAME=VALUE; of those given, a pod must have all
+    #[arg(short = 'l', long = "label", value_name = "LABEL", value_parser = Label::parse)]
+    pub(super) labels: Vec<Label>,
+    /// Only packets of containers of this name; can be given several times
+    #[arg(long = "container", value_name = "NAME")]
+    pub(super) containers: Vec<String>,
     /// Only packets from or to this port; can be given several times
     #[arg(long = "port", value_name = "PORT")]
     pub(super) ports: Vec<u16>,
@@ -48,9 +87,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Whether the packet is wanted; `pod` tells whose it is.
-    pub(super) fn wants(&self, head: &PacketHead, bytes: &[u8], pod: impl FnOnce(u64) -> Arc<Pod>) -> bool {
-        self.wants_bytes(bytes) && self.wants_pod(|| pod(head.cgroup))
+    /// Whether the packet is wanted; `owners` tell whose it is.
+    pub(super) fn wants(&self, head: &PacketHead, bytes: &[u8], owners: &mut dyn Owners) -> bool {
+        self.wants_bytes(bytes)
+            && self.wants_pod(head.cgroup, owners)
+            && self.wants_container(head.cgroup, owners)
     }
 
     fn wants_bytes(&self, bytes: &[u8]) -> bool {
@@ -64,15 +105,24 @@ impl Selection {
             && self.filter.as_ref().is_none_or(|filter| filter.matches(&header))
     }
 
-    fn wants_pod(&self, pod: impl FnOnce() -> Arc<Pod>) -> bool {
-        let Wish { pods, namespaces, .. } = &self.wish;
-        if pods.is_empty() && namespaces.is_empty() {
+    fn wants_container(&self, cgroup: u64, owners: &mut dyn Owners) -> bool {
+        let wanted = &self.wish.containers;
+        wanted.is_empty()
+            || owners.container(cgroup).is_some_and(|name| wanted.iter().any(|wanted| wanted == name))
+    }
+
+    fn wants_pod(&self, cgroup: u64, owners: &mut dyn Owners) -> bool {
+        let Wish { pods, namespaces, labels, .. } = &self.wish;
+        if pods.is_empty() && namespaces.is_empty() && labels.is_empty() {
             return true;
         }
-        let pod = pod();
+        let pod = owners.pod(cgroup);
+        let has_labels =
+            || owners.labels(&pod).is_some_and(|found| labels.iter().all(|wanted| wanted.is_in(found)));
         let in_namespace = |wanted: &String| pod.name.as_ref().is_some_and(|name| name.namespace == *wanted);
         (pods.is_empty() || pods.iter().any(|wanted| is_called(&pod, wanted)))
             && (namespaces.is_empty() || namespaces.iter().any(in_namespace))
+            && (labels.is_empty() || has_labels())
     }
 }
 
@@ -81,15 +131,40 @@ mod tests {
     use bytemuck::Zeroable as _;
     use etherparse::PacketBuilder;
 
+    use std::sync::Arc;
+
     use super::*;
-    use crate::export::fixture;
+    use crate::{export::fixture, pod::Pod};
+
+    /// Everything is the container `app` of `shop/backend-0`.
+    struct One(BTreeMap<String, String>);
+
+    impl One {
+        fn new() -> Self {
+            Self([("app".to_owned(), "backend".to_owned())].into())
+        }
+    }
+
+    impl Owners for One {
+        fn pod(&mut self, _: u64) -> Arc<Pod> {
+            fixture::pod()
+        }
+
+        fn labels(&self, _: &Pod) -> Option<&BTreeMap<String, String>> {
+            Some(&self.0)
+        }
+
+        fn container(&mut self, _: u64) -> Option<&str> {
+            Some("app")
+        }
+    }
 
     /// Whether a packet of `shop/backend-0`, from 10.0.0.7:50123 to 10.0.0.1:8080, is wanted.
     fn wants(wish: &Wish) -> bool {
         let mut packet = Vec::new();
         let builder = PacketBuilder::ipv4([10, 0, 0, 7], [10, 0, 0, 1], 64).tcp(50_123, 8_080, 1, 1000);
         builder.write(&mut packet, b"x").unwrap();
-        wish.selection().unwrap().wants(&PacketHead::zeroed(), &packet, |_| fixture::pod())
+        wish.selection().unwrap().wants(&PacketHead::zeroed(), &packet, &mut One::new())
     }
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -99,7 +174,7 @@ mod tests {
     #[test]
     fn without_a_wish_every_packet_is_wanted() {
         assert!(wants(&Wish::default()));
-        assert!(Selection::default().wants(&PacketHead::zeroed(), &[], |_| fixture::pod()));
+        assert!(Selection::default().wants(&PacketHead::zeroed(), &[], &mut One::new()));
     }
 
     #[test]
@@ -126,6 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_must_have_all_labels_and_one_of_the_containers() {
+        for (labels, containers, expected) in [
+            (vec!["app"], vec![], true),
+            (vec!["app=backend"], vec!["side", "app"], true),
+            (vec!["app=backend", "tier"], vec![], false),
+            (vec!["app=front"], vec![], false),
+            (vec![], vec!["side"], false),
+        ] {
+            let labels = labels.iter().map(|label| Label::parse(label).unwrap()).collect();
+            assert_eq!(wants(&Wish { labels, containers: texts(&containers), ..Wish::default() }), expected);
+        }
+        assert!(Label::parse("=x").is_err() && Label::parse("!app").is_err());
+        assert_eq!(Label::parse("app=web").unwrap().to_string(), "app=web");
+    }
+
+    #[test]
     fn an_expression_may_be_one_word_or_several() {
         for (expression, expected) in [
             (texts(&["tcp port 8080"]), true),
@@ -139,6 +230,6 @@ mod tests {
     #[test]
     fn what_is_not_ip_fits_no_address() {
         let selection = Wish { ports: vec![80], ..Wish::default() }.selection().unwrap();
-        assert!(!selection.wants(&PacketHead::zeroed(), &[0], |_| fixture::pod()));
+        assert!(!selection.wants(&PacketHead::zeroed(), &[0], &mut One::new()));
     }
 }
