@@ -6,63 +6,26 @@
 //! and applies the segment. Duplicates and retransmissions move no time and no byte; a segment that fills a
 //! hole was counted when the later one arrived.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Zeroable as _;
 
-pub use crate::plan::Plan;
+pub use crate::{
+    plan::Plan,
+    state::{FlowState, turn},
+};
 use crate::{
-    frames::Frames,
-    record::{FlowRecord, flow_flag, kind, protocol, role},
+    record::{flow_flag, kind, protocol, role},
     segment::{Direction, Segment, tcp_flag},
+    state::seen,
 };
 
-/// Whose message came last on the flow.
-pub mod turn {
-    /// No message yet.
-    pub const NONE: u8 = 0;
-    /// The client's.
-    pub const REQUEST: u8 = 1;
-    /// The server's.
-    pub const RESPONSE: u8 = 2;
-}
-
-/// What is kept per socket. All zeroes is the state of a flow of which nothing is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct FlowState {
-    /// What userspace gets.
-    pub record: FlowRecord,
-    /// Sequence number after the newest byte from the peer.
-    next_ingress: u32,
-    /// Sequence number after the newest byte from the pod.
-    next_egress: u32,
-    /// 1 once `next_ingress` counts.
-    seen_ingress: u8,
-    /// 1 once `next_egress` counts.
-    seen_egress: u8,
-    /// One of [`turn`].
-    turn: u8,
-    /// 1 when `record` holds something that was not emitted.
-    dirty: u8,
-    /// 1 when the newest payload segment ended a write (PSH).
-    pushed: u8,
-    /// 1 once the host has filled in flow, addresses and cgroup.
-    pub identified: u8,
-    /// 1 once userspace knows that the flow's frames come.
-    pub announced: u8,
-    /// How often the pod retransmitted the bytes at `repeated`; 0 once they are acknowledged.
-    pub(crate) repeats: u8,
-    /// Process that sends on the flow; 0 until it first did. Another one is not the sender but who was
-    /// interrupted when a delayed segment left.
-    pub owner: u32,
-    /// Sequence number of bytes that were retransmitted.
-    pub(crate) repeated: u32,
-    /// Frames from the peer, once the flow [is framed](FlowState::is_framed).
-    pub(crate) ingress: Frames,
-    /// Frames from the pod.
-    pub(crate) egress: Frames,
-}
-
 impl FlowState {
+    /// Whether it is known whose flow it is.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_identified(&self) -> bool {
+        self.record.flow != 0
+    }
+
     /// The pod's socket begins to connect.
     #[inline(always)]
     pub fn connecting(&mut self, time: u64) {
@@ -82,8 +45,7 @@ impl FlowState {
         self.next_egress = send_next;
         self.ingress.expect_first(receive_next);
         self.egress.expect_first(send_next);
-        self.seen_ingress = 1;
-        self.seen_egress = 1;
+        self.seen = seen::INGRESS | seen::EGRESS;
         if self.record.opened == 0 {
             self.record.opened = time;
         }
@@ -276,7 +238,7 @@ impl FlowState {
         let unseen = record.role == role::SERVER
             && record.flags & flow_flag::UNSOLICITED != 0
             && record.established != 0
-            && self.seen_ingress == 1
+            && self.seen & seen::INGRESS != 0
             && bytes != 0
             && bytes <= u32::MAX / 2;
         if unseen {
@@ -301,11 +263,11 @@ impl FlowState {
         let fin = u32::from(segment.has(tcp_flag::FIN));
         let end = segment.sequence.wrapping_add(segment.length).wrapping_add(syn);
         let (next, seen) = match segment.direction {
-            Direction::Ingress => (&mut self.next_ingress, &mut self.seen_ingress),
-            Direction::Egress => (&mut self.next_egress, &mut self.seen_egress),
+            Direction::Ingress => (&mut self.next_ingress, seen::INGRESS),
+            Direction::Egress => (&mut self.next_egress, seen::EGRESS),
         };
-        if *seen == 0 {
-            *seen = 1;
+        if self.seen & seen == 0 {
+            self.seen |= seen;
             *next = end.wrapping_add(fin);
             return segment.length;
         }

@@ -3,6 +3,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::*;
+use crate::record::FlowRecord;
 
 /// Feeds segments as a host does and collects what it would emit.
 struct Host {
@@ -309,10 +310,11 @@ fn a_wrong_guess_of_the_role_is_corrected() {
 #[test]
 fn a_second_connect_on_a_socket_is_another_flow() {
     let mut host = Host::client();
-    host.state.identified = 1;
+    host.state.record.flow = 17;
     host.state.record.flags |= flow_flag::RESET_IN;
     host.state.connecting(900);
-    assert_eq!((host.state.identified, host.state.record.flags, host.state.record.opened), (0, 0, 900));
+    assert!(!host.state.is_identified());
+    assert_eq!((host.state.record.flags, host.state.record.opened), (0, 900));
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod prefix;
 pub mod record;
 pub mod segment;
 mod silence;
+mod state;

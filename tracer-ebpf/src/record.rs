@@ -106,8 +106,7 @@ pub const PAYLOAD_LIMIT: u32 = 16 * 1024;
 
 /// A flow and its current exchange. The kernel keeps it in socket storage and copies it out whole.
 ///
-/// What ingress and egress both write stands together at the end, next to the rest of the state: the two run on
-/// different CPUs, and each cache line that both write travels between them once per exchange.
+/// What a server's egress writes stands together at the end, from `response_first` on: see [`crate::flow::FlowState`].
 #[derive(Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct FlowRecord {
@@ -143,20 +142,24 @@ pub struct FlowRecord {
     pub retransmits: u32,
     /// First bytes of the request.
     pub request_prefix: [u8; REQUEST_PREFIX],
-    /// First bytes of the response.
-    pub response_prefix: [u8; RESPONSE_PREFIX],
     /// First byte of the request.
     pub request_first: u64,
     /// Last byte of the request.
     pub request_last: u64,
+    /// Bytes of the request so far.
+    pub request_bytes: u64,
+    /// How often this exchange was emitted before: 0 means that nobody can know it yet.
+    pub updates: u32,
+    /// 1 when the receiver of the newest message has closed its window: more of it will come.
+    pub stalled: u32,
     /// First byte of the response.
     pub response_first: u64,
     /// Last byte of the response.
     pub response_last: u64,
-    /// Bytes of the request so far.
-    pub request_bytes: u64,
     /// Bytes of the response so far.
     pub response_bytes: u64,
+    /// First bytes of the response.
+    pub response_prefix: [u8; RESPONSE_PREFIX],
     /// Thread that sent the pod's message of this exchange (the call's request, the request's response);
     /// 0 when not known.
     pub thread: u32,
@@ -164,10 +167,6 @@ pub struct FlowRecord {
     pub process: u32,
     /// Number of the exchange on its flow, from 1; 0 before the first.
     pub exchange: u32,
-    /// How often this exchange was emitted before: 0 means that nobody can know it yet.
-    pub updates: u32,
-    /// 1 when the receiver of the newest message has closed its window: more of it will come.
-    pub stalled: u32,
     /// Bits of [`flow_flag`].
     pub flags: u8,
     /// One of [`protocol`].

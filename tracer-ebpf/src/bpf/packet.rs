@@ -240,7 +240,7 @@ fn state<'a>(
         }
         map::flow_or_new(socket)?
     };
-    if state.identified == 0 {
+    if !state.is_identified() {
         identify(ctx, network, transport, segment.direction, state);
     }
     Some((socket, state))
@@ -261,12 +261,8 @@ fn identify(
     record.remote = headers.remote;
     record.local_port = headers.local_port;
     record.remote_port = headers.remote_port;
-    // SAFETY: the helpers read the socket's cgroup, the clock and the CPU number.
-    unsafe {
-        record.cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
-        // Time of first sight and CPU: unique while the agent lives.
-        record.flow = (bpf_ktime_get_boot_ns() << 10) | u64::from(bpf_get_smp_processor_id() as u32 & 0x3ff);
-    }
+    // SAFETY: the helper reads the socket's cgroup.
+    record.cgroup = unsafe { bpf_skb_cgroup_id(ctx.as_ptr().cast()) };
     // SAFETY: the entry is only compared with null.
     if unsafe { map::METADATA.get(&record.remote) }.is_some() {
         record.flags |= flow_flag::METADATA;
@@ -274,7 +270,10 @@ fn identify(
     if record.role == role::UNKNOWN {
         state.join();
     }
-    state.identified = 1;
+    // Time of first sight and CPU: unique while the agent lives. Last, because it says that all of this is known.
+    // SAFETY: the helpers read the clock and the CPU number.
+    state.record.flow =
+        unsafe { (bpf_ktime_get_boot_ns() << 10) | u64::from(bpf_get_smp_processor_id() as u32 & 0x3ff) };
 }
 
 #[inline(always)]

@@ -52,9 +52,9 @@ pub(super) struct Memory {
 }
 
 impl<'a> Agent<'a> {
-    /// Starts the agent on a cgroup and waits until it is attached.
-    pub(super) fn start(site: &'a Site, cgroup: &Path) -> Result<Self> {
-        let mut command = site.namespace().command(&site.tracer.to_string_lossy());
+    /// Starts the agent of this build on a cgroup and waits until it is attached.
+    pub(super) fn start(site: &'a Site, tracer: &Path, cgroup: &Path) -> Result<Self> {
+        let mut command = site.namespace().command(&tracer.to_string_lossy());
         command.args(["agent", "--listen", LISTEN, "--cgroup"]).arg(cgroup);
         let running = site.start("agent", &mut command, "ready: tracing")?;
         Ok(Self { site, running })

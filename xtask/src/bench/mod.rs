@@ -5,6 +5,7 @@
 //! runs than the modes differ. Throughput scatters by several percent all the same; the cost per exchange
 //! (BPF run time and the agent's CPU time, divided by wrk's count of requests) does not.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -41,6 +42,16 @@ pub(crate) struct Options {
     /// Connections that wrk keeps
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
+    /// Another build of tracer to compare with, which takes turns like the others
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
+}
+
+impl Options {
+    fn modes(&self) -> Vec<Mode> {
+        let against = self.against.is_some().then_some(Mode::Against);
+        [Mode::Untraced, Mode::Traced, Mode::TracedBoth, Mode::Tcpdump].into_iter().chain(against).collect()
+    }
 }
 
 /// Who watches while nginx answers.
@@ -54,17 +65,18 @@ enum Mode {
     TracedBoth,
     /// tcpdump.
     Tcpdump,
+    /// The agent of the other build, on nginx' pod.
+    Against,
 }
 
 impl Mode {
-    const ALL: [Self; 4] = [Self::Untraced, Self::Traced, Self::TracedBoth, Self::Tcpdump];
-
     fn name(self) -> &'static str {
         match self {
             Self::Untraced => "untraced",
             Self::Traced => "traced",
             Self::TracedBoth => "traced_both",
             Self::Tcpdump => "tcpdump",
+            Self::Against => "against",
         }
     }
 }
@@ -111,10 +123,11 @@ impl Bench<'_> {
 
     fn all_turns(&self) -> Result<Vec<Turn>> {
         let mut turns = Vec::new();
+        let modes = self.options.modes();
         for round in 0..self.options.rounds {
             // Each round starts with another mode, so that none always follows the same neighbour.
-            let first = round as usize % Mode::ALL.len();
-            let order = Mode::ALL.iter().cycle().skip(first).take(Mode::ALL.len());
+            let first = round as usize % modes.len();
+            let order = modes.iter().cycle().skip(first).take(modes.len());
             for mode in order {
                 turns.push(self.turn(round, *mode, false)?);
             }
@@ -129,16 +142,23 @@ impl Bench<'_> {
         for round in 0..self.options.cost_rounds {
             let _on = bpf_stats::enable()?;
             turns.push(self.turn(round, Mode::Traced, true)?);
+            if self.options.against.is_some() {
+                turns.push(self.turn(round, Mode::Against, true)?);
+            }
         }
         Ok(turns)
     }
 
     fn turn(&self, round: u32, mode: Mode, with_statistics: bool) -> Result<Turn> {
         let load = || wrk::run(&self.site, self.options.seconds, self.options.connections);
+        let (site, server) = (&self.site, self.site.server_cgroup());
+        let own = &site.tracer;
+        let other = self.options.against.as_ref().unwrap_or(own);
         let (load, agent) = match mode {
             Mode::Untraced => (load()?, None),
-            Mode::Traced => Agent::start(&self.site, self.site.server_cgroup())?.measure(load)?,
-            Mode::TracedBoth => Agent::start(&self.site, self.site.cgroup())?.measure(load)?,
+            Mode::Traced => Agent::start(site, own, server)?.measure(load)?,
+            Mode::Against => Agent::start(site, other, server)?.measure(load)?,
+            Mode::TracedBoth => Agent::start(site, own, site.cgroup())?.measure(load)?,
             Mode::Tcpdump => {
                 let _tcpdump = self.site.tcpdump()?;
                 (load()?, None)

@@ -17,13 +17,13 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(turns: &[Turn]) -> Option<Self> {
+    fn of(turns: &[Turn], mode: Mode) -> Option<Self> {
         // The kernel's statistics slow each run down, so the agent's time comes from turns without them.
-        let kernel = traced(turns, true).map(|(turn, reading)| {
+        let kernel = traced(turns, mode, true).map(|(turn, reading)| {
             1e9 * reading.program_seconds.values().sum::<f64>() / float(turn.load.requests)
         });
-        let agent =
-            traced(turns, false).map(|(turn, reading)| float(reading.cpu_ns) / float(turn.load.requests));
+        let agent = traced(turns, mode, false)
+            .map(|(turn, reading)| float(reading.cpu_ns) / float(turn.load.requests));
         Some(Self { kernel: Spread::of(kernel)?, agent: Spread::of(agent)? })
     }
 
@@ -32,9 +32,9 @@ impl Cost {
     }
 }
 
-/// Turns in which the agent traced nginx alone.
-fn traced(turns: &[Turn], with_statistics: bool) -> impl Iterator<Item = (&Turn, &Reading)> {
-    let wanted = move |turn: &&Turn| turn.mode == Mode::Traced && turn.with_statistics == with_statistics;
+/// Turns of a mode in which an agent traced.
+fn traced(turns: &[Turn], mode: Mode, with_statistics: bool) -> impl Iterator<Item = (&Turn, &Reading)> {
+    let wanted = move |turn: &&Turn| turn.mode == mode && turn.with_statistics == with_statistics;
     turns.iter().filter(wanted).filter_map(|turn| Some((turn, turn.agent.as_ref()?)))
 }
 
@@ -48,9 +48,31 @@ fn ratio(turns: &[Turn], mode: Mode) -> Option<f64> {
     Some(throughput(turns, mode)?.median / throughput(turns, Mode::Untraced)?.median)
 }
 
+/// The same within each round, whose turns are seconds apart: what the machine does from minute to minute is not in it.
+fn paired(turns: &[Turn], mode: Mode) -> Option<Spread> {
+    let of = |mode: Mode| turns.iter().filter(move |turn| turn.mode == mode && !turn.with_statistics);
+    let rate = |turn: &Turn| turn.load.requests_per_second;
+    let pairs = of(mode).filter_map(|turn| {
+        let untraced = of(Mode::Untraced).find(|untraced| untraced.round == turn.round)?;
+        Some(rate(turn) / rate(untraced))
+    });
+    Spread::of(pairs)
+}
+
+/// The modes that took turns, in their order.
+fn modes(turns: &[Turn]) -> Vec<Mode> {
+    let mut modes = Vec::new();
+    for turn in turns.iter().filter(|turn| !turn.with_statistics) {
+        if !modes.contains(&turn.mode) {
+            modes.push(turn.mode);
+        }
+    }
+    modes
+}
+
 /// Writes `summary.json`.
 pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
-    let cost = Cost::of(turns).context("no turn was traced, so there is no cost to report")?;
+    let cost = Cost::of(turns, Mode::Traced).context("no turn was traced, so there is no cost to report")?;
     let mut summary = Map::new();
     let mut spread = Map::new();
     summary.insert("kernel_ns_per_exchange".to_owned(), json!(cost.kernel.median));
@@ -58,17 +80,19 @@ pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
     summary.insert("cost_us_per_exchange".to_owned(), json!(cost.microseconds()));
     spread.insert("kernel_ns_per_exchange".to_owned(), cost.kernel.to_json());
     spread.insert("agent_ns_per_exchange".to_owned(), cost.agent.to_json());
-    let mut ratios = Map::new();
-    for mode in Mode::ALL {
+    let (mut ratios, mut pairs) = (Map::new(), Map::new());
+    for mode in modes(turns) {
         let found = throughput(turns, mode).with_context(|| format!("there was no turn {}", mode.name()))?;
         summary.insert(format!("{}_rps", mode.name()), json!(found.median));
         spread.insert(format!("{}_rps", mode.name()), found.to_json());
         if mode != Mode::Untraced {
             ratios.insert(mode.name().to_owned(), json!(ratio(turns, mode)));
+            pairs.insert(mode.name().to_owned(), json!(paired(turns, mode).map(Spread::to_json)));
         }
     }
     summary.insert("spread".to_owned(), Value::Object(spread));
     summary.insert("ratios".to_owned(), Value::Object(ratios));
+    summary.insert("ratios_within_rounds".to_owned(), Value::Object(pairs));
     summary.insert("agent_memory_bytes".to_owned(), memory(turns));
     summary.insert("rounds".to_owned(), turns.iter().map(turn_json).collect());
     let text = serde_json::to_string_pretty(&Value::Object(summary))?;
@@ -119,16 +143,26 @@ pub(super) fn round(turns: &[Turn], round: u32) -> String {
 
 /// Prints the table.
 pub(super) fn print(turns: &[Turn]) {
-    println!("{:<12} {:>10} {:>21} {:>9}", "mode", "median/s", "quartiles", "ratio");
-    for mode in Mode::ALL {
-        if let (Some(found), Some(ratio)) = (throughput(turns, mode), ratio(turns, mode)) {
+    println!(
+        "{:<12} {:>10} {:>21} {:>9} {:>27}",
+        "mode", "median/s", "quartiles", "ratio", "within rounds (quartiles)"
+    );
+    for mode in modes(turns) {
+        if let (Some(found), Some(ratio), Some(pairs)) =
+            (throughput(turns, mode), ratio(turns, mode), paired(turns, mode))
+        {
             let quartiles = format!("{:.0} to {:.0}", found.q1, found.q3);
-            println!("{:<12} {:>10.0} {quartiles:>21} {:>8.1}%", mode.name(), found.median, 100.0 * ratio);
+            let [q1, median, q3] = [pairs.q1, pairs.median, pairs.q3].map(|part| 100.0 * part);
+            let pairs = format!("{median:.1}% ({q1:.1} to {q3:.1})");
+            let name = mode.name();
+            println!("{name:<12} {:>10.0} {quartiles:>21} {:>8.1}% {pairs:>27}", found.median, 100.0 * ratio);
         }
     }
-    if let Some(cost) = Cost::of(turns) {
+    for mode in [Mode::Traced, Mode::Against] {
+        let Some(cost) = Cost::of(turns, mode) else { continue };
         println!(
-            "cost per exchange: kernel {:.0} ns ({:.0} to {:.0}) + agent {:.0} ns ({:.0} to {:.0}) = {:.2} µs",
+            "{}, cost per exchange: kernel {:.0} ns ({:.0} to {:.0}) + agent {:.0} ns ({:.0} to {:.0}) = {:.2} µs",
+            mode.name(),
             cost.kernel.median,
             cost.kernel.min,
             cost.kernel.max,
