@@ -15,7 +15,7 @@ use crate::{flow::decode::Record, packet::Tcp};
 /// Identity of a flow seen from one end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
-    /// Unique in the replay.
+    /// Unique in the replay, and not 0.
     pub(super) flow: u64,
     /// The pod, as the engine's resolver knows it.
     pub(super) cgroup: u64,
@@ -103,7 +103,7 @@ impl View {
 
     /// The flow is over at `time`.
     fn close(&mut self, time: u64, emit: &mut dyn FnMut(Record<'_>)) {
-        if !self.closed && self.state.identified == 1 {
+        if !self.closed && self.state.is_identified() {
             self.closed = true;
             let kind = self.state.closing_kind();
             self.emit(kind, time, emit);
@@ -143,7 +143,7 @@ impl View {
     }
 
     fn identify(&mut self) {
-        if self.state.identified == 1 {
+        if self.state.is_identified() {
             return;
         }
         let Identity { flow, cgroup, local, remote, family, metadata } = self.identity;
@@ -157,7 +157,6 @@ impl View {
         if record.role == role::UNKNOWN {
             self.state.join();
         }
-        self.state.identified = 1;
     }
 
     fn follow(&mut self, segment: &Segment, plan: &Plan, payload: &[u8], emit: &mut dyn FnMut(Record<'_>)) {
