@@ -13,6 +13,7 @@
 pub mod bpf;
 pub mod browser;
 pub mod capture;
+pub mod certificate;
 pub mod clock;
 pub mod cluster;
 pub mod demo;

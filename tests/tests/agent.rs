@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tracer_lab::certificate;
 use tracer_lab::http::{fetch, get};
 use tracer_lab::incident::{Incident, Settings};
-use tracer_lab::process::{Running, Signal, run, run_with_input};
+use tracer_lab::process::{Running, Signal, run_with_input};
 use tracer_lab::tracer::report::Summary;
 use tracer_lab::tracer::{Tracing, program};
 use tracer_lab::{Lab, Pod, PodSpec, Qos};
@@ -203,7 +204,7 @@ fn tls_and_passwords_are_renewed_while_it_runs() -> Result<()> {
     let mut lab = Lab::new()?;
     let pod = lab.pod(PodSpec { name: "some", qos: Qos::Burstable })?;
     let [certificate, key, users] = ["cert.pem", "key.pem", "users"].map(|name| lab.dir().join(name));
-    make_certificate(&certificate, &key, "first")?;
+    certificate::make(&certificate, &key, "first")?;
     fs::write(&users, format!("{}\n", USERS[0]))?;
     let [c, k, u] = [&certificate, &key, &users].map(|path| path.to_string_lossy().into_owned());
     let flags = ["--tls-cert", &c, "--tls-key", &k, "--basic-auth-file", &u];
@@ -218,7 +219,7 @@ fn tls_and_passwords_are_renewed_while_it_runs() -> Result<()> {
         lab.node().enter(|| answer(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))?.get(..4) != Some("HTTP")
     );
 
-    make_certificate(&certificate, &key, "second")?;
+    certificate::make(&certificate, &key, "second")?;
     fs::write(&users, "nonsense\n")?;
     wait_for(|| Ok(agent.stderr()?.contains("the former TLS certificate and users stay")))?;
     ensure!(status(&pod, &lab, "/metrics", Some("ann:pass-1"))? == 200);
@@ -229,23 +230,6 @@ fn tls_and_passwords_are_renewed_while_it_runs() -> Result<()> {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     ensure!(shown.contains("second"), "{shown}");
     agent.end(Signal::Terminate).map(drop)
-}
-
-fn make_certificate(certificate: &Path, key: &Path, name: &str) -> Result<()> {
-    let mut command = Command::new("openssl");
-    command.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "1",
-    ]);
-    command.args(["-subj", &format!("/CN={name}")]).arg("-out").arg(certificate).arg("-keyout").arg(key);
-    run(command.stderr(std::process::Stdio::null())).map(drop)
 }
 
 /// The status of a GET over TLS.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tracer_lab::Lab;
+use tracer_lab::certificate;
 use tracer_lab::incident::{Incident, Settings};
 use tracer_lab::nginx::Nginx;
 use tracer_lab::process::{Running, run};
@@ -19,6 +20,8 @@ use tracer_lab::wire::tshark;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 const URL: &str = "http://127.0.0.1:9464";
+/// A user whose password is "pass-1", hashed at a low cost.
+const USER: &str = "ann:$2b$05$EyWhi.OQz4FxhR.sEHjtPORw5HMPDfq/PlVkBmj0wcizlT/Ly7cBG";
 
 /// `tracer capture --agent` on the lab's node.
 fn through_agent(lab: &Lab, file: &Path, flags: &[&str]) -> Result<Command> {
@@ -75,6 +78,44 @@ fn an_agent_that_allows_it_streams_what_is_asked_for() -> Result<()> {
     ensure!(tshark(&file("next.pcapng"), "frame", &["frame.number"])?.is_empty(), "no request was slow");
     let wrong = agent.fetch("/api/v1/capture?filter=tcp%20port%20x")?;
     ensure!(wrong.0 == 400 && wrong.2.contains('^'), "{wrong:?}");
+    agent.finish().map(drop)
+}
+
+#[test]
+fn a_capture_through_tls_needs_the_right_certificate_and_password() -> Result<()> {
+    let incident = Incident::start(Settings::sick(Path::new(PROGRAM)))?;
+    let file = |name: &str| incident.lab.dir().join(name);
+    let [cert, key, users, other] = ["cert.pem", "key.pem", "users", "other.pem"].map(file);
+    certificate::make(&cert, &key, "agent")?;
+    certificate::make(&other, &file("other-key.pem"), "other")?;
+    fs::write(&users, format!("{USER}\n"))?;
+    let [c, k, u, o] = [&cert, &key, &users, &other].map(|path| path.to_string_lossy().into_owned());
+    let flags = ["--allow-capture", "--tls-cert", &c, "--tls-key", &k, "--basic-auth-file", &u];
+    let agent = Tracing::start(&program()?, &incident.lab, "agent", &flags)?;
+    let capture = |ca: &str, password: &str| -> Result<Command> {
+        let mut command = incident.lab.node().command(&program()?.to_string_lossy());
+        command.args([
+            "capture",
+            "--agent",
+            "https://127.0.0.1:9464",
+            "--agent-ca",
+            ca,
+            "--agent-user",
+            "ann",
+        ]);
+        command.env("TRACER_AGENT_PASSWORD", password).arg("-w").arg(file("tls.pcapng"));
+        command.args(["--duration", "5", "tcp port 8080"]);
+        Ok(command)
+    };
+    for (ca, password, expected) in [(&o, "pass-1", "TLS"), (&c, "pass-2", "status 401")] {
+        let refused = capture(ca, password)?.output()?;
+        ensure!(refused.status.code() == Some(1) && said(&refused).contains(expected), "{}", said(&refused));
+    }
+    let mut running = start(&mut capture(&c, "pass-1")?)?;
+    incident.run(10, 1)?;
+    ensure!(running.wait(Duration::from_secs(20))? == Some(0), "the capture failed");
+    let requests = tshark(&file("tls.pcapng"), "http.request && tcp.dstport == 8080", &["frame.number"])?;
+    ensure!(requests.len() == 10, "{} requests", requests.len());
     agent.finish().map(drop)
 }
 

@@ -3,7 +3,6 @@
 mod asked;
 mod comments;
 mod held;
-mod http;
 mod masking;
 mod names;
 mod output;

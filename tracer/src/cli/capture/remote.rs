@@ -2,24 +2,38 @@
 
 use std::{
     env,
-    io::{self, BufReader, Read as _, Write},
-    net::TcpStream,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+use futures_util::StreamExt as _;
+use hyper::{
+    Request, StatusCode,
+    client::conn::http1,
+    header::{AUTHORIZATION, HOST},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    runtime::Builder,
+    time::sleep,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring::default_provider,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
 };
 
-use super::{
-    http::{Body, Head},
-    output::Target,
-};
+use super::output::Target;
 use crate::{cli::stop::Stop, export::pcapng::whole_blocks};
 
 /// Where Debian and its like keep the certificates that the system trusts.
@@ -30,6 +44,8 @@ const PASSWORD: &str = "TRACER_AGENT_PASSWORD";
 const PORT: u16 = 9464;
 /// How often it is looked whether to stop.
 const TURN: Duration = Duration::from_millis(200);
+/// Bytes of an error that are shown.
+const SAID: usize = 4096;
 /// Longest block: a packet of 256 KiB with its comments, and room.
 const BLOCK_LIMIT: usize = 1 << 20;
 
@@ -40,7 +56,7 @@ pub(super) struct Remote {
     /// unless --duration says less, or more up to 110
     #[arg(long = "agent", value_name = "URL", value_parser = Url::parse, conflicts_with_all = [
         "cgroups", "config", "count", "file_count", "file_size", "hold_mib", "hold_seconds", "metadata", "payload",
-        "ring_kib", "rotate_seconds", "snap_length",
+        "ring_kib", "rotate_seconds", "snap_length", "cri_socket", "kubernetes", "kubeconfig", "peer_names", "node_name",
     ])]
     pub(super) agent: Option<Url>,
     /// Certificates (PEM) that the agent's one is checked with [default: those that the system trusts]
@@ -83,69 +99,73 @@ impl Url {
     }
 }
 
-/// A connection that is read in turns.
-trait Connection: io::Read + Write {}
-impl<T: io::Read + Write> Connection for T {}
-
 /// Captures what `query` asks for into `file`.
 pub(super) fn run(remote: &Remote, url: &Url, query: &str, file: &Path) -> anyhow::Result<()> {
     let target = Target::open(file)?;
     let stop = Stop::after(None)?;
-    let place = format!("the agent at {}:{}", url.host, url.port);
-    let mut connection = connect(remote, url).with_context(|| format!("cannot reach {place}"))?;
-    connection
-        .write_all(request(remote, url, query).as_bytes())
-        .with_context(|| format!("cannot ask {place}"))?;
-    connection.flush().with_context(|| format!("cannot ask {place}"))?;
-    let mut connection = BufReader::new(Patient { connection, stop: &stop });
-    let head = Head::read(&mut connection).with_context(|| format!("{place} did not answer"))?;
-    let mut body = Body::new(&head, connection);
-    if head.status != 200 {
-        let mut said = String::new();
-        let _as_far_as_it_goes = body.by_ref().take(4096).read_to_string(&mut said);
-        anyhow::bail!("{place} refused, with status {}: {}", head.status, said.trim());
-    }
-    let name = target.name().to_owned();
-    let mut output = Blocks { output: target.empty()?, pending: Vec::new(), packets: 0 };
-    eprintln!("tracer: ready: capturing through {place}");
-    let result = copy(&mut body, &mut output);
-    eprintln!("tracer: {} packets written to {name}", output.packets);
-    match result {
-        // Interrupted: what is there is whole.
-        Err(_) if stop.is_now() => Ok(()),
-        result => result.with_context(|| format!("the capture through {place} ended early")),
-    }
-}
-
-fn copy(body: &mut impl io::Read, output: &mut Blocks) -> anyhow::Result<()> {
-    let mut bytes = vec![0; 64 << 10];
-    loop {
-        let read = body.read(&mut bytes)?;
-        if read == 0 {
-            anyhow::ensure!(output.pending.is_empty(), "the last block is cut");
-            return Ok(());
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = capture(remote, url, query, &target) => result,
+            // What is there is whole.
+            () = stopped(&stop) => Ok(()),
         }
-        output.push(bytes.get(..read).unwrap_or_default())?;
+    })
+}
+
+async fn stopped(stop: &Stop) {
+    while !stop.is_now() {
+        sleep(TURN).await;
     }
 }
 
-fn request(remote: &Remote, url: &Url, query: &str) -> String {
-    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
-    let user = remote.agent_user.as_ref().map(|user| {
-        let password = env::var(PASSWORD).unwrap_or_default();
-        format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{password}")))
-    });
-    format!(
-        "GET /api/v1/capture?{query} HTTP/1.1\r\nHost: {host}:{}\r\nConnection: close\r\n{}\r\n",
-        url.port,
-        user.unwrap_or_default()
-    )
+async fn capture(remote: &Remote, url: &Url, query: &str, target: &Target) -> anyhow::Result<()> {
+    let place = format!("the agent at {}:{}", url.host, url.port);
+    let stream = connect(remote, url).await.with_context(|| format!("cannot reach {place}"))?;
+    let (mut client, connection) =
+        http1::handshake(TokioIo::new(stream)).await.with_context(|| format!("cannot ask {place}"))?;
+    // Its end shows in the answer.
+    tokio::spawn(connection);
+    let answer = client.send_request(request(remote, url, query)?).await;
+    let answer = answer.with_context(|| format!("{place} did not answer"))?;
+    let status = answer.status();
+    let mut body = Body::new(answer.into_body()).into_data_stream();
+    if status != StatusCode::OK {
+        let said = body.next().await.and_then(Result::ok).unwrap_or_default();
+        let said = String::from_utf8_lossy(said.get(..said.len().min(SAID)).unwrap_or_default());
+        anyhow::bail!("{place} refused, with status {}: {}", status.as_u16(), said.trim());
+    }
+    let mut output = Blocks { name: target.name(), output: target.empty()?, pending: Vec::new(), packets: 0 };
+    eprintln!("tracer: ready: capturing through {place}");
+    while let Some(bytes) = body.next().await {
+        output.push(&bytes.with_context(|| format!("the capture through {place} ended early"))?)?;
+    }
+    anyhow::ensure!(
+        output.pending.is_empty(),
+        "the capture through {place} ended early: its last block is cut"
+    );
+    Ok(())
 }
 
-fn connect(remote: &Remote, url: &Url) -> anyhow::Result<Box<dyn Connection>> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port))?;
+fn request(remote: &Remote, url: &Url, query: &str) -> anyhow::Result<Request<Body>> {
+    let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+    let mut request =
+        Request::get(format!("/api/v1/capture?{query}")).header(HOST, format!("{host}:{}", url.port));
+    if let Some(user) = &remote.agent_user {
+        let password = env::var(PASSWORD).unwrap_or_default();
+        request =
+            request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+    }
+    Ok(request.body(Body::empty())?)
+}
+
+/// A connection, whether TLS is spoken on it or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+async fn connect(remote: &Remote, url: &Url) -> anyhow::Result<Box<dyn Connection>> {
+    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
     if !url.is_tls {
-        stream.set_read_timeout(Some(TURN))?;
         return Ok(Box::new(stream));
     }
     let path = remote.agent_ca.as_deref().unwrap_or(Path::new(SYSTEM_CA));
@@ -154,41 +174,25 @@ fn connect(remote: &Remote, url: &Url) -> anyhow::Result<Box<dyn Connection>> {
         .with_context(|| format!("cannot read the certificates in {} (--agent-ca)", path.display()))?;
     roots.add_parsable_certificates(certificates.filter_map(Result::ok));
     anyhow::ensure!(!roots.is_empty(), "there is no certificate in {} (--agent-ca)", path.display());
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let name = ServerName::try_from(url.host.clone())?;
-    let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, stream);
-    stream.conn.complete_io(&mut stream.sock).context("TLS")?;
-    stream.sock.set_read_timeout(Some(TURN))?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.context("TLS")?;
     Ok(Box::new(stream))
 }
 
-/// Waits for bytes until it is told to stop.
-struct Patient<'a> {
-    connection: Box<dyn Connection>,
-    stop: &'a Stop,
-}
-
-impl io::Read for Patient<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.connection.read(bytes) {
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-                        && !self.stop.is_now() => {}
-                result => return result,
-            }
-        }
-    }
-}
-
 /// Writes whole blocks only, so that the file can be read wherever it ends.
-struct Blocks {
+struct Blocks<'a> {
+    /// Of the file.
+    name: &'a str,
     output: Box<dyn Write>,
     pending: Vec<u8>,
     packets: u64,
 }
 
-impl Blocks {
+impl Blocks<'_> {
     fn push(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.pending.extend_from_slice(bytes);
         let whole = whole_blocks(&self.pending);
@@ -201,6 +205,13 @@ impl Blocks {
         self.packets += whole.packets;
         anyhow::ensure!(self.pending.len() <= BLOCK_LIMIT, "what comes is no capture");
         Ok(())
+    }
+}
+
+impl Drop for Blocks<'_> {
+    /// However it ends.
+    fn drop(&mut self) {
+        eprintln!("tracer: {} packets written to {}", self.packets, self.name);
     }
 }
 
@@ -223,7 +234,8 @@ mod tests {
     #[test]
     fn torn_blocks_wait_for_their_rest() {
         let block = [6, 0, 0, 0, 16, 0, 0, 0, 1, 2, 3, 4, 16, 0, 0, 0];
-        let mut blocks = Blocks { output: Box::new(io::sink()), pending: Vec::new(), packets: 0 };
+        let mut blocks =
+            Blocks { name: "nowhere", output: Box::new(std::io::sink()), pending: Vec::new(), packets: 0 };
         blocks.push(&block[..10]).unwrap();
         assert_eq!((blocks.packets, blocks.pending.len()), (0, 10));
         blocks.push(&[&block[10..], &block[..3]].concat()).unwrap();
