@@ -5,5 +5,6 @@ mod protobuf;
 
 pub mod api;
 pub mod cri;
+pub mod node;
 
 pub use objects::{Described, NODE};
