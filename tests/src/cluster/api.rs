@@ -92,6 +92,12 @@ impl Api {
         Ok(Self { state, address, runtime: Some(runtime) })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Writes a kubeconfig for it.
     pub fn kubeconfig(&self, dir: &Path) -> Result<PathBuf> {
         let path = dir.join("kubeconfig");
@@ -169,13 +175,16 @@ impl Cluster {
     }
 
     fn bookmark(&self) -> String {
-        let metadata = json!({ "resourceVersion": self.version.to_string(), "creationTimestamp": null });
-        event("BOOKMARK", &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": metadata }))
+        let metadata = json!({ "resourceVersion": self.version.to_string() });
+        let pod = json!({
+            "kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": { "containers": null }, "status": {},
+        });
+        event("BOOKMARK", &pod)
     }
 
     fn list(&mut self) -> Response {
         self.counts.0 += 1;
-        let items: Vec<Value> = self.pods.iter().map(|(version, pod)| pod.object(*version)).collect();
+        let items: Vec<Value> = self.pods.iter().map(|(version, pod)| pod.item(*version)).collect();
         let metadata = json!({ "resourceVersion": self.version.to_string() });
         let list = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items });
         answer(StatusCode::OK, list.to_string())

@@ -52,14 +52,20 @@ impl Described {
         [("app", self.workload.clone()), ("pod-template-hash", Self::HASH.to_owned())]
     }
 
-    /// As the API server has it.
+    /// As the API server has it alone.
     pub(super) fn object(&self, version: u64) -> Value {
+        let mut object = self.item(version);
+        object["apiVersion"] = "v1".into();
+        object["kind"] = "Pod".into();
+        object
+    }
+
+    /// As the API server has it in a list.
+    pub(super) fn item(&self, version: u64) -> Value {
         let Self { uid, namespace, workload, container } = self;
         let labels: serde_json::Map<_, _> =
             self.labels().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
             "metadata": {
                 "name": self.name(),
                 "namespace": namespace,
@@ -72,13 +78,15 @@ impl Described {
                     "uid": "11111111-2222-4333-8444-555555555555", "controller": true, "blockOwnerDeletion": true,
                 }],
             },
-            "spec": { "nodeName": NODE, "containers": [{ "name": "app", "image": "registry.test/app:1" }] },
+            "spec": {
+                "nodeName": NODE, "containers": [{ "name": "app", "image": "registry.test/app:1", "resources": {} }],
+            },
             "status": {
                 "phase": "Running",
                 "containerStatuses": [{
                     "name": "app", "containerID": format!("containerd://{container}"), "ready": true,
                     "restartCount": 0, "image": "registry.test/app:1", "imageID": "sha256:0",
-                    "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } },
+                    "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } }, "lastState": {},
                 }],
             },
         })
