@@ -144,6 +144,9 @@ fn watches_that_break_are_taken_up_again() -> Result<()> {
     api.break_watches(Break::GoneAtStart);
     watches(&api, 5)?;
     ensure!(api.counts().0 == 3, "what is too old is listed again: {:?}", api.counts());
+    api.break_watches(Break::Unreadable);
+    watches(&api, 8)?;
+    ensure!(api.counts().0 == 4, "what fails twice is listed again: {:?}", api.counts());
     up(&agent, "kubernetes", 1.0)?;
     node.pods().into_iter().for_each(|pod| api.add(pod));
     node.traffic()?;

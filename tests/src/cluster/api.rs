@@ -44,6 +44,8 @@ pub enum Break {
     Gone,
     /// They end, and those that begin where they ended get 410.
     GoneAtStart,
+    /// They end, and those that begin where they ended say 500 and end.
+    Unreadable,
 }
 
 /// The server. Dropping it ends it.
@@ -63,6 +65,8 @@ struct Cluster {
     watches: Vec<mpsc::Sender<Event>>,
     /// The oldest version after which there is a watch.
     oldest: u64,
+    /// The oldest version after which a watch can tell what happened.
+    readable: u64,
     /// How often pods were listed, and watches begun.
     counts: (u64, u64),
 }
@@ -79,8 +83,15 @@ impl Api {
         let listener = namespace.enter(|| TcpListener::bind("127.0.0.1:0").context("listen"))?;
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
-        let cluster =
-            Cluster { mood, version: 1000, pods: Vec::new(), watches: Vec::new(), oldest: 0, counts: (0, 0) };
+        let cluster = Cluster {
+            mood,
+            version: 1000,
+            pods: Vec::new(),
+            watches: Vec::new(),
+            oldest: 0,
+            readable: 0,
+            counts: (0, 0),
+        };
         let state = Arc::new(Mutex::new(cluster));
         let router = Router::new().route("/api/v1/pods", get(pods)).with_state(Arc::clone(&state));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -151,6 +162,10 @@ impl Api {
                 cluster.version += 1;
                 cluster.oldest = cluster.version;
             }
+            Break::Unreadable => {
+                cluster.version += 1;
+                cluster.readable = cluster.version;
+            }
         }
         cluster.watches.clear();
     }
@@ -197,14 +212,23 @@ impl Cluster {
             return refusal(410);
         }
         let (sender, events) = mpsc::channel(64);
+        if after < self.readable {
+            let _room = sender.try_send(Ok(event("ERROR", &status(500, "InternalError")).into()));
+            return stream(events);
+        }
         for (version, pod) in self.pods.iter().filter(|(version, _)| *version > after) {
             // The channel is new, and the pods are few.
             let _room = sender.try_send(Ok(event("ADDED", &pod.object(*version)).into()));
         }
         let _room = sender.try_send(Ok(self.bookmark().into()));
         self.watches.push(sender);
-        ([(CONTENT_TYPE, "application/json")], Body::from_stream(ReceiverStream::new(events))).into_response()
+        stream(events)
     }
+}
+
+/// The answer to a watch.
+fn stream(events: mpsc::Receiver<Event>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(ReceiverStream::new(events))).into_response()
 }
 
 async fn pods(State(cluster): Shared, uri: Uri) -> Response {
