@@ -121,6 +121,28 @@ fn what_etcd_has_forgotten_is_listed_again() -> Result<()> {
     agent.finish().map(drop)
 }
 
+/// etcd has the next version still, but not what was before: the server says 500 in a watch that begins there, each time.
+#[test]
+fn a_watch_that_always_fails_is_begun_anew() -> Result<()> {
+    let node = start()?;
+    let cluster = Cluster::start(&node.pair.lab)?;
+    let from_etcd = ["-watch-cache=false"];
+    let server = cluster.serve(&from_etcd)?;
+    cluster.add(&node.web)?;
+    let agent = agent(&node, &cluster)?;
+    watches(&cluster)?;
+    server.stop()?;
+    cluster.patch(&node.web, &json!({ "metadata": { "labels": { "changed": "once" } } }), &[])?;
+    cluster.compact()?;
+    cluster.add(&node.caller)?;
+    let _server = cluster.serve(&from_etcd)?;
+    knows(&agent, 2.0)?;
+    ensure!(failures(&agent, "kubernetes", "server")? > 0.5, "etcd had what was before");
+    node.traffic()?;
+    node.check_named(&agent, REQUESTS)?;
+    agent.finish().map(drop)
+}
+
 /// With the role of the manifests, and without.
 #[test]
 fn an_agent_that_may_not_list_pods_says_so_and_names_them_when_it_may() -> Result<()> {
@@ -136,6 +158,29 @@ fn an_agent_that_may_not_list_pods_says_so_and_names_them_when_it_may() -> Resul
     up(&agent, "kubernetes", 1.0)?;
     node.traffic()?;
     node.check_renamed(&agent, REQUESTS, 2 * REQUESTS)?;
+    agent.finish().map(drop)
+}
+
+/// A watch that goes on is not asked again whether it may; the next one is.
+#[test]
+fn an_agent_whose_role_is_taken_away_keeps_the_names_that_it_knows() -> Result<()> {
+    let node = start()?;
+    let cluster = Cluster::start(&node.pair.lab)?;
+    let server = cluster.serve(&[])?;
+    node.pods().iter().try_for_each(|pod| cluster.add(pod))?;
+    let agent = agent(&node, &cluster)?;
+    cluster.allow(false)?;
+    server.stop()?;
+    let _server = cluster.serve(&[])?;
+    node::failed(&agent, "kubernetes", "forbidden")?;
+    up(&agent, "kubernetes", 0.0)?;
+    node.traffic()?;
+    node.check_named(&agent, REQUESTS)?;
+    cluster.allow(true)?;
+    watches(&cluster)?;
+    // That the watch works shows when it tells of something.
+    cluster.patch(&node.web, &json!({ "metadata": { "labels": { "changed": "once" } } }), &[])?;
+    up(&agent, "kubernetes", 1.0)?;
     agent.finish().map(drop)
 }
 

@@ -93,7 +93,8 @@ impl<'a> Cluster<'a> {
         run_with_input(&mut create, &object.to_string()).map(drop)
     }
 
-    fn patch(&self, pod: &Described, patch: &Value, flags: &[&str]) -> Result<()> {
+    /// Changes a pod.
+    pub fn patch(&self, pod: &Described, patch: &Value, flags: &[&str]) -> Result<()> {
         let mut command = self.kubectl()?;
         command.args(["patch", "pod", &pod.name(), "--namespace", &pod.namespace, "--type=merge"]);
         run(command.args(["--patch", &patch.to_string()]).args(flags)).map(drop)
