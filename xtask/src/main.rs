@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
 
+mod apiserver;
 mod bench;
 mod bench_analyze;
 mod demo;
@@ -47,6 +48,8 @@ enum Command {
     Incidents(incident::All),
     /// Check the Kubernetes manifests, the Helm chart, the alert rules and the dashboards
     Manifests,
+    /// Build an API server of Kubernetes and test with it how pods get their names
+    Apiserver(apiserver::Options),
     /// Make healthy mixed traffic with the agent on it; leave target/soak/summary.json
     Soak(soak::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Incident(options) => incident::one(&workspace, &options),
         Command::Incidents(options) => incident::all(&workspace, &options),
         Command::Manifests => manifests::run(&workspace),
+        Command::Apiserver(options) => apiserver::run(&workspace, &options),
         Command::Soak(options) => soak::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),

@@ -44,6 +44,8 @@ pub enum Break {
     Gone,
     /// They end, and those that begin where they ended get 410.
     GoneAtStart,
+    /// They end, and those that begin where they ended say 500 and end.
+    Unreadable,
 }
 
 /// The server. Dropping it ends it.
@@ -60,6 +62,8 @@ type Event = Result<Bytes, std::io::Error>;
 struct Collection {
     api: &'static str,
     kind: &'static str,
+    /// One without content.
+    empty: Value,
     objects: Vec<(u64, Value)>,
     watches: Vec<mpsc::Sender<Event>>,
 }
@@ -72,6 +76,8 @@ struct Cluster {
     slices: Collection,
     /// The oldest version after which there is a watch.
     oldest: u64,
+    /// The oldest version after which a watch can tell what happened.
+    readable: u64,
     /// How often pods were listed, and watches begun.
     counts: (u64, u64),
 }
@@ -91,10 +97,19 @@ impl Api {
         let cluster = Cluster {
             mood,
             version: 1000,
-            pods: Collection::new("v1", "Pod"),
-            services: Collection::new("v1", "Service"),
-            slices: Collection::new("discovery.k8s.io/v1", "EndpointSlice"),
+            pods: Collection::new("v1", "Pod", json!({ "spec": { "containers": null }, "status": {} })),
+            services: Collection::new(
+                "v1",
+                "Service",
+                json!({ "spec": {}, "status": { "loadBalancer": {} } }),
+            ),
+            slices: Collection::new(
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                json!({ "addressType": "", "endpoints": null, "ports": null }),
+            ),
             oldest: 0,
+            readable: 0,
             counts: (0, 0),
         };
         let state = Arc::new(Mutex::new(cluster));
@@ -110,6 +125,12 @@ impl Api {
         };
         runtime.spawn(async { axum::serve(listener, router).await });
         Ok(Self { state, address, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Writes a kubeconfig for it.
@@ -176,6 +197,7 @@ impl Api {
             Break::GoneAtStart => {
                 cluster.oldest = cluster.next();
             }
+            Break::Unreadable => cluster.readable = cluster.next(),
         }
         cluster.pods.watches.clear();
     }
@@ -201,8 +223,8 @@ impl Cluster {
 }
 
 impl Collection {
-    fn new(api: &'static str, kind: &'static str) -> Self {
-        Self { api, kind, objects: Vec::new(), watches: Vec::new() }
+    fn new(api: &'static str, kind: &'static str, empty: Value) -> Self {
+        Self { api, kind, empty, objects: Vec::new(), watches: Vec::new() }
     }
 
     fn add(&mut self, version: u64, object: Value) {
@@ -215,13 +237,25 @@ impl Collection {
         self.watches.retain(|watch| watch.try_send(Ok(line.clone())).is_ok());
     }
 
+    /// An object of which only the version says something.
     fn bookmark(&self, version: u64) -> String {
-        let metadata = json!({ "resourceVersion": version.to_string(), "creationTimestamp": null });
-        event("BOOKMARK", &json!({ "kind": self.kind, "apiVersion": self.api, "metadata": metadata }))
+        let mut object = self.empty.clone();
+        object["kind"] = self.kind.into();
+        object["apiVersion"] = self.api.into();
+        object["metadata"] = json!({ "resourceVersion": version.to_string() });
+        event("BOOKMARK", &object)
     }
 
+    /// The items of a list do not say what they are.
     fn list(&self, version: u64) -> Response {
-        let items: Vec<&Value> = self.objects.iter().map(|(_, object)| object).collect();
+        let item = |(_, object): &(u64, Value)| {
+            let mut item = object.clone();
+            if let Some(fields) = item.as_object_mut() {
+                fields.retain(|name, _| name != "kind" && name != "apiVersion");
+            }
+            item
+        };
+        let items: Vec<Value> = self.objects.iter().map(item).collect();
         let metadata = json!({ "resourceVersion": version.to_string() });
         let kind = format!("{}List", self.kind);
         let list = json!({ "kind": kind, "apiVersion": self.api, "metadata": metadata, "items": items });
@@ -237,8 +271,13 @@ impl Collection {
         }
         let _room = sender.try_send(Ok(self.bookmark(version).into()));
         self.watches.push(sender);
-        ([(CONTENT_TYPE, "application/json")], Body::from_stream(ReceiverStream::new(events))).into_response()
+        stream(events)
     }
+}
+
+/// The answer to a watch.
+fn stream(events: mpsc::Receiver<Event>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(ReceiverStream::new(events))).into_response()
 }
 
 async fn pods(State(cluster): Shared, uri: Uri) -> Response {
@@ -258,6 +297,11 @@ async fn pods(State(cluster): Shared, uri: Uri) -> Response {
     cluster.counts.1 += 1;
     if after < cluster.oldest {
         return refusal(410);
+    }
+    if after < cluster.readable {
+        let (sender, events) = mpsc::channel(1);
+        let _room = sender.try_send(Ok(event("ERROR", &status(500, "InternalError")).into()));
+        return stream(events);
     }
     cluster.pods.watch(after, version)
 }

@@ -1,9 +1,12 @@
-//! Stand-ins for what names pods: a container runtime and a Kubernetes API server, which break as asked.
+//! What names pods: stand-ins for a container runtime and a Kubernetes API server, which break as asked, and a real
+//! API server.
 
 mod objects;
 mod protobuf;
 
 pub mod api;
 pub mod cri;
+pub mod node;
+pub mod server;
 
 pub use objects::{Described, Exposed, NODE};

@@ -74,13 +74,15 @@ impl Described {
                     "uid": "11111111-2222-4333-8444-555555555555", "controller": true, "blockOwnerDeletion": true,
                 }],
             },
-            "spec": { "nodeName": NODE, "containers": [{ "name": "app", "image": "registry.test/app:1" }] },
+            "spec": {
+                "nodeName": NODE, "containers": [{ "name": "app", "image": "registry.test/app:1", "resources": {} }],
+            },
             "status": {
                 "phase": "Running",
                 "containerStatuses": [{
                     "name": "app", "containerID": format!("containerd://{container}"), "ready": true,
                     "restartCount": 0, "image": "registry.test/app:1", "imageID": "sha256:0",
-                    "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } },
+                    "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } }, "lastState": {},
                 }],
             },
         })

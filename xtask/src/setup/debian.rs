@@ -34,6 +34,8 @@ pub(crate) const WIRE: &[&str] = &["tcpdump", "tshark"];
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
+/// What fetches the libraries of the lab's API server, and what it keeps its objects in.
+pub(crate) const APISERVER: &[&str] = &["debian-archive-keyring", "etcd-client", "etcd-server"];
 /// What fetches programs that come in packages for Python.
 pub(crate) const PYTHON: &[&str] = &["python3", "python3-venv"];
 /// What downloads, unpacks and boots the kernels, and compiles the C of *ring* for programs without a C library.

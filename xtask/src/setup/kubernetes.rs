@@ -25,13 +25,8 @@ pub(crate) struct Tools {
 
 /// Fetches both into the cache, unless they are there.
 pub(super) fn install(workspace: &Workspace) -> Result<Tools> {
-    let kubectl = workspace.cache.join(format!("kubectl-{SUITE}"));
     let python = workspace.cache.join(format!("kubernetes-validate-{SCHEMAS}"));
-    let tools = Tools { kubectl: kubectl.join("usr/bin/kubectl"), python: python.join("bin/python") };
-    if !works(&tools.kubectl) {
-        Suite::fetch(workspace, SUITE)?.unpack(&["kubectl".to_owned()], &kubectl)?;
-        ensure!(works(&tools.kubectl), "{} does not run on this machine", tools.kubectl.display());
-    }
+    let tools = Tools { kubectl: kubectl(workspace)?, python: python.join("bin/python") };
     let version = "import kubernetes_validate as k; print(k.__version__)";
     if says(&tools.python, version).as_deref() != Some(SCHEMAS) {
         let packages = Packages {
@@ -43,6 +38,17 @@ pub(super) fn install(workspace: &Workspace) -> Result<Tools> {
         packages.fetch(workspace, &python)?;
     }
     Ok(tools)
+}
+
+/// Fetches kubectl into the cache, unless it is there.
+pub(super) fn kubectl(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.cache.join(format!("kubectl-{SUITE}"));
+    let program = folder.join("usr/bin/kubectl");
+    if !works(&program) {
+        Suite::fetch(workspace, SUITE)?.unpack(&["kubectl".to_owned()], &folder)?;
+        ensure!(works(&program), "{} does not run on this machine", program.display());
+    }
+    Ok(program)
 }
 
 fn works(kubectl: &Path) -> bool {

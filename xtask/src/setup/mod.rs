@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::run::say;
 use crate::workspace::{Workspace, create_folder};
 
+pub(crate) mod apiserver;
 pub(crate) mod aws_sdk;
 mod collector;
 pub(crate) mod debian;
@@ -62,6 +63,12 @@ pub(crate) fn collector(workspace: &Workspace) -> Result<std::path::PathBuf> {
 pub(crate) fn manifests(workspace: &Workspace) -> Result<kubernetes::Tools> {
     tools(workspace, &[debian::MANIFESTS])?;
     with_lock(workspace, kubernetes::install)
+}
+
+/// An API server of Kubernetes, with its etcd and kubectl.
+pub(crate) fn apiserver(workspace: &Workspace) -> Result<apiserver::Programs> {
+    tools(workspace, &[debian::LAB, debian::APISERVER])?;
+    with_lock(workspace, apiserver::install)
 }
 
 /// cargo-deny.

@@ -61,6 +61,16 @@ impl<'a> Suite<'a> {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// A package and all that it needs, with what that needs, and so on; only those whose names begin so.
+    pub(crate) fn closure(&self, packages: &[&str], prefix: &str) -> Result<Vec<String>> {
+        let what = format!("asking what {} of Debian {} need", packages.join(" "), self.name);
+        let mut install = self.command("apt-get");
+        install.args(["install", "--simulate", "--no-install-recommends"]).args(packages);
+        let listing = run::output(&mut install, &what)?;
+        let names = listing.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+        Ok(names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect())
+    }
+
     /// Downloads packages and unpacks them into a folder.
     pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
         let downloads = self.folder.join("downloads");
@@ -68,7 +78,10 @@ impl<'a> Suite<'a> {
             fs::remove_dir_all(&downloads).with_context(|| format!("emptying {}", downloads.display()))?;
         }
         create_folder(&downloads)?;
-        let what = format!("downloading {}", packages.join(" "));
+        let what = match packages {
+            [first, .., last] => format!("downloading {} packages, {first} to {last}", packages.len()),
+            _ => format!("downloading {}", packages.concat()),
+        };
         let log = self.workspace.log(&format!("apt-{}", self.name))?;
         run::retry(&what, 4, || {
             let mut command = self.command("apt-get");

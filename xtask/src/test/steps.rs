@@ -43,6 +43,12 @@ fn cargo(workspace: &Workspace, arguments: &[&str], what: &str) -> Result<()> {
 
 fn clippy(workspace: &Workspace) -> Result<()> {
     cargo(workspace, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], "linting")?;
+    // The flag above leaves out what `cargo test` does.
+    cargo(
+        workspace,
+        &["clippy", "-p", "tracer-lab", "--test", "apiserver", "--", "-D", "warnings"],
+        "linting",
+    )?;
     // The fuzz targets are a workspace of their own, which nothing else of the test command builds.
     setup::tools(workspace, &[debian::FUZZ])?;
     let manifest = "tests/fuzz/Cargo.toml";

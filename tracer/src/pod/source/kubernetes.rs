@@ -30,8 +30,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// After a failure of the watch that its server has not repeated for that long, the watch works: the watcher
 /// tries again within 60 s, and says nothing when that succeeds and nothing changes.
 const QUIET: Duration = Duration::from_secs(75);
-/// Before everything is listed again.
+/// Before everything is listed again; twice as long each time that it did not last, up to the longest.
 const RELIST: Duration = Duration::from_secs(1);
+const LONGEST_RELIST: Duration = Duration::from_secs(30);
 
 /// Tells of the node's pods until nobody listens, and of those whom pods may call.
 pub(super) async fn run(mut config: kube::Config, node: &str, names_peers: bool, updates: Sender) {
@@ -60,8 +61,17 @@ pub(super) async fn run(mut config: kube::Config, node: &str, names_peers: bool,
 async fn watch<K: Told>(client: &Client, selected: &watcher::Config, updates: &Sender) {
     let objects: Api<K> = Api::all(client.clone());
     let mut watch = Watch { of: K::RESOURCE, updates: updates.clone(), phase: Phase::Waiting, is_up: false };
-    while watch.follow(&objects, selected).await.is_some() {
-        sleep(RELIST).await;
+    let mut pause = RELIST;
+    loop {
+        let begun = Instant::now();
+        if watch.follow(&objects, selected).await.is_none() {
+            return;
+        }
+        if begun.elapsed() > QUIET {
+            pause = RELIST;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RELIST);
     }
 }
 
@@ -213,12 +223,16 @@ impl Watch {
         // A watch that broke is resumed; only when that fails, nothing new is known.
         let is_down = !matches!(error, Error::WatchFailed(_) | Error::WatchError(_));
         self.fail_with(reason, error.to_string(), is_down && reason != Reason::Gone).await?;
+        // The watcher asks for the same version each time: what the server cannot tell from there on never comes.
+        let is_stuck = reason != Reason::Gone
+            && matches!(error, Error::WatchError(_))
+            && matches!(self.phase, Phase::Recovering(_));
         let is_listing =
             matches!(self.phase, Phase::Listing(..)) || matches!(error, Error::InitialListFailed(_));
         self.phase = if is_listing { Phase::Waiting } else { Phase::Recovering(Instant::now()) };
         // The watcher lists again when the watch says so, and not when its start does: it would ask for ever.
         let is_stale = reason == Reason::Gone && matches!(error, Error::WatchStartFailed(_));
-        Some(if is_stale { Next::Anew } else { Next::Same })
+        Some(if is_stale || is_stuck { Next::Anew } else { Next::Same })
     }
 
     async fn fail_with(&mut self, reason: Reason, error: String, is_down: bool) -> Option<()> {
