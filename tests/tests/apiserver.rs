@@ -218,7 +218,7 @@ fn the_stand_in_lists_pods_as_this_server_does() -> Result<()> {
     // As they come in lists: by namespace and name.
     for pod in [&node.caller, &node.web] {
         cluster.add(pod)?;
-        stand_in.add(pod.clone());
+        stand_in.add(&pod);
     }
     let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&limit=500");
     let real = listed(&cluster.get(&path)?)?;
