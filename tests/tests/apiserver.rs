@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tracer_lab::cluster::NODE;
 use tracer_lab::cluster::api::Mood;
 use tracer_lab::cluster::node::{self, Node, REQUESTS, failures, until, up};
 use tracer_lab::cluster::server::Cluster;
+use tracer_lab::cluster::{Exposed, NODE};
 use tracer_lab::http;
 use tracer_lab::tracer::Tracing;
 
@@ -209,21 +209,31 @@ fn pods_of_this_node_are_listed_over_pages() -> Result<()> {
     agent.finish().map(drop)
 }
 
-/// What `names` is tested with has to be like this server.
+/// What `names` and `peers` are tested with has to be like this server.
 #[test]
-fn the_stand_in_lists_pods_as_this_server_does() -> Result<()> {
+fn the_stand_in_lists_objects_as_this_server_does() -> Result<()> {
     let node = start()?;
     let cluster = Cluster::start(&node.pair.lab)?;
     let (stand_in, _flags) = node.api(Mood::Well)?;
     // As they come in lists: by namespace and name.
     for pod in [&node.caller, &node.web] {
         cluster.add(pod)?;
-        stand_in.add(&pod);
+        stand_in.add(pod);
     }
-    let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&limit=500");
-    let real = listed(&cluster.get(&path)?)?;
-    let told = listed(&node.pair.lab.node().enter(|| http::get(stand_in.address(), &path))?)?;
-    ensure!(real == told, "the server: {real:#}\n the stand-in: {told:#}");
+    let service = Exposed { name: "web", address: node.pair.server.addresses().v4 };
+    cluster.add_service(&service)?;
+    stand_in.add_service(&service);
+    cluster.add_endpoint(&service, &node.web)?;
+    stand_in.add_endpoint(&service, &node.web);
+    for path in [
+        &format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&limit=500"),
+        "/api/v1/services?limit=500",
+        "/apis/discovery.k8s.io/v1/endpointslices?limit=500",
+    ] {
+        let real = listed(&cluster.get(path)?)?;
+        let told = listed(&node.pair.lab.node().enter(|| http::get(stand_in.address(), path))?)?;
+        ensure!(real == told, "{path}: the server: {real:#}\n the stand-in: {told:#}");
+    }
     Ok(())
 }
 
@@ -232,7 +242,7 @@ fn listed(text: &str) -> Result<Value> {
     let mut list: Value = serde_json::from_str(text)?;
     let items = list["items"].as_array_mut().into_iter().flatten();
     for metadata in items.map(|item| &mut item["metadata"]).filter_map(Value::as_object_mut) {
-        for own in ["annotations", "creationTimestamp", "managedFields", "resourceVersion"] {
+        for own in ["annotations", "creationTimestamp", "managedFields", "resourceVersion", "uid"] {
             metadata.remove(own);
         }
     }

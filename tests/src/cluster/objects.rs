@@ -108,6 +108,7 @@ impl Exposed {
                 "type": "ClusterIP", "clusterIP": self.address, "clusterIPs": [self.address],
                 "ports": [{ "port": 80, "targetPort": 8080, "protocol": "TCP" }],
             },
+            "status": { "loadBalancer": {} },
         })
     }
 

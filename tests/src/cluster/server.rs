@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::node::until;
-use super::objects::{Described, NODE};
+use super::objects::{Described, Exposed, NODE};
 use crate::Lab;
 use crate::pod::network::{Namespace, wait_for_listener};
 use crate::process::{Running, Signal, run, run_with_input};
@@ -78,12 +78,20 @@ impl<'a> Cluster<'a> {
         let mut object = pod.object(0);
         let status = object["status"].take();
         object["metadata"]["annotations"] = json!({ "tracer-lab/uid": pod.uid });
-        for (field, below) in [("metadata", "uid"), ("metadata", "resourceVersion"), ("spec", "nodeName")] {
-            object[field].as_object_mut().context("an object")?.remove(below);
-        }
-        self.create(&object)?;
+        object["spec"].as_object_mut().context("a pod without a spec")?.remove("nodeName");
+        self.create(&without_identity(object))?;
         self.patch(pod, &json!({ "spec": { "nodeName": NODE } }), &[])?;
         self.patch(pod, &json!({ "status": status }), &["--subresource=status"])
+    }
+
+    /// Makes a service.
+    pub fn add_service(&self, service: &Exposed) -> Result<()> {
+        self.create(&without_identity(service.object(0)))
+    }
+
+    /// Makes an endpoint of a service: the pod at its address.
+    pub fn add_endpoint(&self, service: &Exposed, pod: &Described) -> Result<()> {
+        self.create(&without_identity(service.slice(pod, 0)))
     }
 
     /// Makes an object, or those of a list.
@@ -188,6 +196,15 @@ fn config(dir: &Path, user: &str, port: u16) -> Value {
         "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": user } }],
         "current-context": "lab",
     })
+}
+
+/// An object without what the server alone gives.
+fn without_identity(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("uid");
+        metadata.remove("resourceVersion");
+    }
+    object
 }
 
 /// The sum of the values of a metric's series of pods.
