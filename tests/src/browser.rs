@@ -1,7 +1,7 @@
-//! A headless Chromium, driven over WebDriver: looks at a page as its readers do.
+//! A headless Chromium, driven over `WebDriver`: looks at a page as its readers do.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ use crate::process::Running;
 const DRIVER: &str = "127.0.0.1:9515";
 /// Longer than Chromium takes to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// More than a picture of the longest page.
+const LONGEST: usize = 64 << 20;
 /// Nothing but the page: no first-run pages, no updates, no calls home.
 const FLAGS: [&str; 9] = [
     "--headless",
@@ -55,11 +57,15 @@ pub struct Browser<'a> {
 impl<'a> Browser<'a> {
     /// Starts a browser whose files go to a new directory in `dir`.
     pub fn start(namespace: &'a Namespace, dir: &Path, screen: Screen) -> Result<Self> {
-        let mut command = namespace.command("chromedriver");
+        // Its own process ids: the browser, which the driver starts and forgets, ends with the driver.
+        let mut command = namespace.command("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "chromedriver"]);
         let log = dir.join("chromedriver.log");
         command.arg("--port=9515").arg(format!("--log-path={}", log.display()));
-        let driver = Running::spawn("chromedriver", command.stdout(std::process::Stdio::null()))
-            .context("Debian's chromium-driver is needed: cargo xtask setup")?;
+        // Chromium writes to its user's home besides the profile.
+        let driver =
+            Running::spawn("chromedriver", command.env("HOME", dir).stdout(std::process::Stdio::null()))
+                .context("Debian's chromium-driver is needed: cargo xtask setup")?;
         let mut browser = Self { namespace, session: String::new(), _driver: driver };
         browser.wait_for_driver()?;
         let profile = free_directory(dir)?;
@@ -74,7 +80,7 @@ impl<'a> Browser<'a> {
         }
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let made = browser.post("/session", &wanted)?;
-        browser.session = made["sessionId"].as_str().context("a session without an id")?.to_owned();
+        made["sessionId"].as_str().context("a session without an id")?.clone_into(&mut browser.session);
         let scheme = if screen.is_dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         browser.devtools("Emulation.setEmulatedMedia", &media)?;
@@ -83,8 +89,9 @@ impl<'a> Browser<'a> {
 
     fn wait_for_driver(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while self.namespace.enter(|| Ok(TcpStream::connect(DRIVER)?)).is_err() {
-            ensure!(Instant::now() < deadline, "chromedriver does not listen after {PATIENCE:?}");
+        let status = request("GET", "/status", DRIVER, &["Connection: close"]);
+        while !self.namespace.enter(|| exchange(&status)).is_ok_and(|said| said.contains("\"ready\":true")) {
+            ensure!(Instant::now() < deadline, "chromedriver is not ready after {PATIENCE:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
@@ -141,8 +148,7 @@ impl<'a> Browser<'a> {
         message.extend_from_slice(body.as_bytes());
         let answer =
             self.namespace.enter(|| exchange(&message).with_context(|| format!("WebDriver: {path}")))?;
-        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a head")?;
-        let answer: Value = serde_json::from_str(body).with_context(|| format!("WebDriver: {body}"))?;
+        let answer: Value = serde_json::from_str(&answer).with_context(|| format!("WebDriver: {answer}"))?;
         if let Some(error) = answer["value"]["error"].as_str() {
             bail!("WebDriver: {path}: {error}: {}", answer["value"]["message"]);
         }
@@ -164,9 +170,24 @@ fn exchange(message: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(message)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    // The driver keeps connections open, whatever it is asked.
+    let mut answer = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        answer.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse()?;
+            }
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    ensure!(length <= LONGEST, "an answer of {length} bytes");
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body)?;
+    Ok(String::from_utf8(body)?)
 }
 
 /// A new empty directory in `dir`.

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
 use tracer_lab::role::{
-    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, steady,
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp, steady,
 };
 use tracer_lab::soak::Soak;
 
@@ -50,6 +50,8 @@ enum Command {
     GrpcClient(grpc::Client),
     /// Plain requests at a given rate
     Load(load::Load),
+    /// Takes what an OpenTelemetry collector passes on
+    OtlpReceiver(otlp::Receiver),
     /// Clients of a web front at a steady rate
     SteadyWeb(steady::web::Web),
     /// Lookups at a steady rate
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         Command::GrpcServer(role) => role.run(),
         Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
+        Command::OtlpReceiver(role) => role.run(),
         Command::SteadyWeb(role) => role.run(),
         Command::SteadyLookups(role) => role.run(),
         Command::SteadyCalls(role) => role.run(),

@@ -26,7 +26,9 @@ fn no_canary_leaves_the_tracer() -> Result<()> {
     agent.settled(incident.backend.uid(), 40)?;
 
     let mut outputs: Vec<(String, Vec<u8>)> = Vec::new();
-    for path in ["/metrics", "/api/v1/summary", "/healthz", "/readyz"] {
+    let api =
+        ["/api/v1/summary", "/api/v1/pods?minutes=60", "/api/v1/requests?limit=100", "/api/v1/findings"];
+    for path in ["/metrics", "/healthz", "/readyz", "/"].into_iter().chain(api) {
         outputs.push((path.to_owned(), agent.get(path)?.into_bytes()));
     }
     outputs.push(("live's stdout".to_owned(), live.finish()?.into_bytes()));

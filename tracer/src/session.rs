@@ -52,6 +52,14 @@ impl Session {
         &self.source
     }
 
+    /// Captures so many bytes of each packet from now on; 0 captures nothing.
+    ///
+    /// # Errors
+    /// As [`LiveSource::capture`].
+    pub fn capture(&mut self, snap_length: u32) -> Result<(), live::Error> {
+        self.source.capture(snap_length)
+    }
+
     /// Gives at most `limit` packets of the ring to `take`, with a way to learn the pod of a cgroup.
     pub fn drain_packets(
         &mut self,
@@ -68,6 +76,11 @@ impl Session {
         self.engine.set_clock(wall_clock());
         self.drain(observer);
         self.engine.advance(now, observer);
+    }
+
+    /// Leaves out what a cgroup does: tracer's own.
+    pub fn leave_out(&mut self, cgroup: u64) {
+        self.engine.leave_out(cgroup);
     }
 
     /// Forgets the pods that have been gone and silent for so long.

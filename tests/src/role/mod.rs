@@ -10,5 +10,6 @@ pub mod elastic;
 pub mod grpc;
 pub mod load;
 pub mod metadata;
+pub mod otlp;
 mod paused;
 pub mod steady;

@@ -15,6 +15,7 @@ use crate::{Lab, log};
 
 pub mod offline;
 pub mod report;
+pub mod terminal;
 
 use report::{Summary, TracedRequest};
 

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{__sk_buff, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
-    btf_maps::{HashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
+    btf_maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf, SkStorage},
     helpers::generated::{bpf_sk_fullsock, bpf_sk_storage_get},
     macros::btf_map,
     programs::SkBuffContext,
@@ -14,7 +14,7 @@ use tracer_ebpf::{counter::Counter, flow::FlowState, frames::Frames};
 #[btf_map]
 pub(crate) static RECORDS: RingBuf<u64, { 1 << 20 }> = RingBuf::new();
 
-/// Packets for `tracer capture`. One page unless capturing.
+/// Packets for `tracer capture`. One page unless capturing is allowed.
 #[btf_map]
 pub(crate) static PACKETS: RingBuf<u64, 4096> = RingBuf::new();
 
@@ -25,6 +25,10 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::COUNT as usize }> = PerC
 /// The addresses of the metadata service (IPv4 mapped into IPv6).
 #[btf_map]
 pub(crate) static METADATA: HashMap<[u8; 16], u8, 64> = HashMap::new();
+
+/// Bytes of each packet that are wanted now, at most [`SNAP_LENGTH`]; 0 while nobody captures.
+#[btf_map]
+static CAPTURING: Array<u32, 1> = Array::new();
 
 /// The programs that walk over frames, by [`tracer_ebpf::segment::Direction`].
 #[btf_map]
@@ -42,7 +46,7 @@ static FLOWS: SkStorage<FlowState> = SkStorage::new();
 #[unsafe(no_mangle)]
 static WAKE_AT: u64 = 1 << 18;
 
-/// Snap length of `tracer capture`; 0 means that nobody captures, and the verifier removes the code.
+/// Largest snap length of `tracer capture`; 0 means that nobody may capture, and the verifier removes the code.
 #[unsafe(no_mangle)]
 static SNAP_LENGTH: u32 = 0;
 
@@ -53,11 +57,18 @@ pub(crate) fn wake_at() -> u64 {
     unsafe { core::ptr::read_volatile(&raw const WAKE_AT) }
 }
 
-/// See [`SNAP_LENGTH`].
+/// Bytes of each packet that are wanted now; 0 while nobody captures. The kernel turns the look at an array into a few
+/// instructions without a call.
 #[inline(always)]
 pub(crate) fn snap_length() -> u32 {
     // SAFETY: a valid static; volatile because userspace replaces it at load time.
-    unsafe { core::ptr::read_volatile(&raw const SNAP_LENGTH) }
+    let most = unsafe { core::ptr::read_volatile(&raw const SNAP_LENGTH) };
+    if most == 0 {
+        return 0;
+    }
+    let Some(wanted) = CAPTURING.get_ptr(0) else { return 0 };
+    // SAFETY: four aligned bytes that the kernel keeps as long as the map; volatile because userspace writes them.
+    unsafe { core::ptr::read_volatile(wanted) }.min(most)
 }
 
 /// Adds one to a counter. Atomic, because a softirq may interrupt the same program on the same CPU.

@@ -15,6 +15,7 @@ mod pods;
 mod report;
 mod slowest;
 mod stop;
+mod top;
 
 use std::{io, process::ExitCode};
 
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Trace for a while and print where the time of each pod's requests went
     Live(live::Args),
+    /// Watch the pods in a live table: where their time goes now, findings, slow requests
+    Top(top::Args),
     /// Read captured packets and print where the time of each pod's requests went
     Analyze(analyze::Args),
     /// Read captured packets and write a page with the slowest requests as waterfalls
@@ -57,6 +60,7 @@ pub fn run() -> ExitCode {
     }
     let result = match command {
         Command::Live(args) => live::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Analyze(args) => match analyze::run(&args) {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -59,6 +59,7 @@ impl Target {
             cgroups,
             ring_bytes: self.ring_kib * 1024,
             snap_length,
+            captures: snap_length > 0,
             packet_ring_bytes: 16 << 20,
             metadata: metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect(),
         }

@@ -33,6 +33,15 @@ impl Stop {
         Ok(Self { asked, until: duration.and_then(|duration| Instant::now().checked_add(duration)) })
     }
 
+    /// Listens for SIGINT and SIGTERM, however often they come: for who has a terminal to restore.
+    pub(super) fn restoring() -> anyhow::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, Arc::clone(&asked)).context("cannot handle signals")?;
+        }
+        Ok(Self { asked, until: None })
+    }
+
     /// Whether the command should end.
     pub(super) fn is_now(&self) -> bool {
         self.asked.load(Ordering::Relaxed) || self.until.is_some_and(|until| Instant::now() >= until)

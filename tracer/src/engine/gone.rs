@@ -1,6 +1,6 @@
 //! Pods that are gone: what is known of them goes after a while.
 
-use super::{Engine, OVERFLOW_POD, Observer, Oddities, PodState, Resolve};
+use super::{Engine, OVERFLOW_POD, OWN_POD, Observer, Oddities, PodState, Resolve};
 
 /// How often it is looked which pods there are, at most.
 const LOOK_EVERY: u64 = 10_000_000_000;
@@ -46,7 +46,8 @@ impl<R: Resolve> Engine<R> {
         let Some(living) = self.resolver.living() else { return };
         let mut at = 0;
         while let Some(state) = self.pods.get_mut(at) {
-            let is_there = state.pod.uid == OVERFLOW_POD || living.contains(&state.pod.uid);
+            let is_kept = [OVERFLOW_POD, OWN_POD].contains(&state.pod.uid.as_str());
+            let is_there = is_kept || living.contains(&state.pod.uid);
             let absent = state.presence.absent(is_there, now);
             let unsettled = state.tracker.oldest_unsettled(now).is_some();
             let patience = if unsettled { after.saturating_add(PATIENCE) } else { after };

@@ -30,6 +30,8 @@ use crate::{
 pub const POD_LIMIT: usize = 4096;
 /// UID of the pod that takes what is beyond [`POD_LIMIT`].
 pub const OVERFLOW_POD: &str = "~other";
+/// UID under which tracer's own traffic is followed, and shown nowhere.
+pub const OWN_POD: &str = "~own";
 
 /// The answer of a [`Resolve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +155,8 @@ pub struct Engine<R> {
     policy: Policy,
     ledger: Ledger,
     oddities: Oddities,
+    /// The cgroup of tracer itself.
+    own: Option<u64>,
     /// When it is looked next which pods there are.
     next_look: u64,
 }
@@ -172,6 +176,7 @@ impl<R: Resolve> Engine<R> {
             policy: policy.into(),
             ledger: Ledger::default(),
             oddities: Oddities::default(),
+            own: None,
             next_look: 0,
         }
     }
@@ -184,6 +189,11 @@ impl<R: Resolve> Engine<R> {
             Record::Payload(record) => self.metadata.ingest(record),
             Record::Stream(head, bytes) => self.stream(head, bytes),
         }
+    }
+
+    /// Leaves out what a cgroup does: tracer's own. An observer is told of it as of [`OWN_POD`].
+    pub fn leave_out(&mut self, cgroup: u64) {
+        self.own = Some(cgroup);
     }
 
     /// Moves time: everything emitted before `now` has been ingested.
@@ -203,7 +213,8 @@ impl<R: Resolve> Engine<R> {
     /// The sums and open findings of every pod, by name.
     #[must_use]
     pub fn summary(&self) -> Vec<PodSummary> {
-        let mut pods: Vec<PodSummary> = self.pods.iter().map(PodState::summary).collect();
+        let shown = self.pods.iter().filter(|state| state.pod.uid != OWN_POD);
+        let mut pods: Vec<PodSummary> = shown.map(PodState::summary).collect();
         // A call that hangs is not counted yet.
         let has_called = |p: &PodSummary| p.totals.calls.iter().any(|c| c.count > 0);
         pods.retain(|p| p.totals.requests > 0 || has_called(p) || !p.findings.is_empty());
@@ -265,7 +276,9 @@ impl<R: Resolve> Engine<R> {
 
     fn add_pod(&mut self, cgroup: u64) -> usize {
         let Resolved { mut pod, known } = self.resolver.resolve(cgroup);
-        if self.pods.len() >= POD_LIMIT && !self.by_uid.contains_key(&pod.uid) {
+        if self.own == Some(cgroup) {
+            pod = Pod { uid: OWN_POD.to_owned(), name: None };
+        } else if self.pods.len() >= POD_LIMIT && !self.by_uid.contains_key(&pod.uid) {
             pod = Pod { uid: OVERFLOW_POD.to_owned(), name: None };
         }
         let next = self.pods.len();

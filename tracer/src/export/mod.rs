@@ -10,6 +10,7 @@ mod lines_http;
 pub mod mask;
 mod mask_http;
 pub mod mask_known;
+pub mod otlp;
 pub mod pcapng;
 pub mod prometheus;
 pub mod table;

@@ -292,8 +292,8 @@ fn write_counted(output: &mut impl Write, bytes: &[u8], taken: &mut usize) -> io
     Ok(())
 }
 
-/// The whole blocks at the beginning of `bytes`: each says its type and its length in its first eight bytes.
-fn whole_blocks(bytes: &[u8]) -> Written {
+/// The whole blocks at the beginning of `bytes`, of files as they are written here: each says its type and its length in its first eight bytes.
+pub(crate) fn whole_blocks(bytes: &[u8]) -> Written {
     const ENHANCED_PACKET: u32 = 6;
     let mut whole = Written::default();
     let mut rest = bytes;

@@ -50,7 +50,8 @@ fn write_pod(table: &mut String, summary: &PodSummary, clock: WallClock) {
     let attributed: Vec<_> = attributed.map(|(name, count)| format!("{} {count}", name.name())).collect();
     let _ = writeln!(table, "  attributed  {}\n", attributed.join(", "));
     for finding in &summary.findings {
-        write_finding(table, finding, clock);
+        *table += &self::finding(finding, clock, WIDTH);
+        table.push('\n');
     }
 }
 
@@ -70,7 +71,7 @@ fn write_stages(table: &mut String, totals: &Totals) {
     let _ = writeln!(table, "  {:<8} {:>9}  {whole:>5} %\n", "total", text::ticks(mean));
 }
 
-fn tenths(thousandths: u64) -> String {
+pub(crate) fn tenths(thousandths: u64) -> String {
     format!("{}.{}", thousandths / 10, thousandths % 10)
 }
 
@@ -85,27 +86,30 @@ fn calls(totals: &Totals) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
-fn write_finding(table: &mut String, finding: &Finding, clock: WallClock) {
+/// All that a finding says, in lines of about `width` columns.
+pub(crate) fn finding(finding: &Finding, clock: WallClock, width: usize) -> String {
+    let mut table = String::new();
+    let width = width.saturating_sub(FINDING_COLUMN);
     let (id, severity) = (finding.id, finding.severity.name());
     let _ = writeln!(table, "  finding {id} ({severity}) of {}", text::subject(finding));
-    write_block(table, "since", &text::time(finding.since, clock));
-    write_block(table, "because", &finding.explanation);
+    write_block(&mut table, "since", &text::time(finding.since, clock), width);
+    write_block(&mut table, "because", &finding.explanation, width);
     for (index, (name, value)) in finding.evidence.values().iter().enumerate() {
         let label = if index == 0 { "evidence" } else { "" };
         // The unit stands with the value.
         let name = name.trim_end_matches("_seconds").replace('_', " ");
-        write_block(table, label, &format!("{name}: {}", text::value(value)));
+        write_block(&mut table, label, &format!("{name}: {}", text::value(value)), width);
     }
-    write_block(table, "remedy", &finding.remedy);
-    write_block(table, "more", &Kind::page(finding.id));
-    table.push('\n');
+    write_block(&mut table, "remedy", &finding.remedy, width);
+    write_block(&mut table, "more", &Kind::page(finding.id), width);
+    table
 }
 
-/// A text in the column right of its label.
-fn write_block(table: &mut String, label: &str, text: &str) {
-    for (index, line) in text::wrap(&text::printable(text), WIDTH - FINDING_COLUMN).iter().enumerate() {
+/// A text of this width in the column right of its label.
+fn write_block(table: &mut String, label: &str, text: &str, width: usize) {
+    for (index, line) in text::wrap(&text::printable(text), width).iter().enumerate() {
         let label = if index == 0 { label } else { "" };
-        let _ = writeln!(table, "    {label:<width$}{line}", width = FINDING_COLUMN - 4);
+        let _ = writeln!(table, "    {label:<indent$}{line}", indent = FINDING_COLUMN - 4);
     }
 }
 

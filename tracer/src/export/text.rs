@@ -10,28 +10,28 @@ use crate::{
 };
 
 /// Hundredths of a millisecond: the precision of times for people.
-pub(super) const TICK: u64 = 10_000;
+pub(crate) const TICK: u64 = 10_000;
 
 /// Response code of DNS for a name that does not exist.
 const NXDOMAIN: u8 = 3;
 
 /// Milliseconds with two decimals.
-pub(super) fn milliseconds(nanoseconds: u64) -> String {
+pub(crate) fn milliseconds(nanoseconds: u64) -> String {
     ticks(round(nanoseconds, TICK))
 }
 
 /// Hundredths as a number with two decimals.
-pub(super) fn ticks(hundredths: u64) -> String {
+pub(crate) fn ticks(hundredths: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 /// `value / unit`, to the nearest.
-pub(super) fn round(value: u64, unit: u64) -> u64 {
+pub(crate) fn round(value: u64, unit: u64) -> u64 {
     (value.saturating_add(unit / 2)) / unit
 }
 
 /// Rounds parts so that they still add up: splits `whole` in the proportion of `parts` by largest remainder.
-pub(super) fn apportion(parts: [u64; 7], whole: u64) -> [u64; 7] {
+pub(crate) fn apportion(parts: [u64; 7], whole: u64) -> [u64; 7] {
     let sum: u128 = parts.iter().map(|part| u128::from(*part)).sum();
     if sum == 0 {
         return [0; 7];
@@ -68,7 +68,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// At most `width` characters, cut in the middle: the ends tell names and paths apart.
-pub(super) fn elide(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn elide(text: &str, width: usize) -> Cow<'_, str> {
     let length = text.chars().count();
     if length <= width {
         return text.into();
@@ -95,7 +95,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Method and path of a request, as far as they are known.
-pub(super) fn title(request: &Request) -> String {
+pub(crate) fn title(request: &Request) -> String {
     let http = request.http.as_ref();
     match http.and_then(|http| Some((http.method()?, http.path()?))) {
         Some((method, path)) => format!("{method} {path}"),
@@ -104,7 +104,7 @@ pub(super) fn title(request: &Request) -> String {
 }
 
 /// How a request ended.
-pub(super) fn outcome(request: &Request) -> String {
+pub(crate) fn outcome(request: &Request) -> String {
     match request.http.as_ref().and_then(Http::status) {
         Some(status) => with_grpc(status.to_string(), request.http.as_ref().and_then(Http::grpc_status)),
         None if request.marks.has(Marks::UNANSWERED) => "no answer".to_owned(),
@@ -181,7 +181,7 @@ pub(super) fn attribution(call: &AttributedCall) -> String {
 }
 
 /// A number with its noun.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn time(source_ns: u64, clock: WallClock) -> String {
 }
 
 /// What a finding is about.
-pub(super) fn subject(finding: &Finding) -> String {
+pub(crate) fn subject(finding: &Finding) -> String {
     let pod = format!("pod {}", finding.subject);
     let subject = finding.destination.as_ref().map_or(pod.clone(), |to| format!("{pod} to {to}"));
     printable(&subject).into_owned()

@@ -49,6 +49,20 @@ impl Stages {
         self.send += other.send;
     }
 
+    /// What was added since these sums were `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            receive: self.receive.saturating_sub(earlier.receive),
+            dns: self.dns.saturating_sub(earlier.dns),
+            connect: self.connect.saturating_sub(earlier.connect),
+            metadata: self.metadata.saturating_sub(earlier.metadata),
+            upstream: self.upstream.saturating_sub(earlier.upstream),
+            own: self.own.saturating_sub(earlier.own),
+            send: self.send.saturating_sub(earlier.send),
+        }
+    }
+
     /// Splits a request's total.
     ///
     /// The window between the last byte in and the first byte out is cut where calls begin and end. In each

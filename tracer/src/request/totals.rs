@@ -34,6 +34,22 @@ impl Totals {
         self.stages.add(&request.stages);
     }
 
+    /// What was added since these sums were `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut added = *self;
+        added.requests = added.requests.saturating_sub(earlier.requests);
+        added.stages = self.stages.since(&earlier.stages);
+        for (added, earlier) in added.attribution.iter_mut().zip(earlier.attribution) {
+            *added = added.saturating_sub(earlier);
+        }
+        for (added, earlier) in added.calls.iter_mut().zip(earlier.calls) {
+            added.count = added.count.saturating_sub(earlier.count);
+            added.nanoseconds = added.nanoseconds.saturating_sub(earlier.nanoseconds);
+        }
+        added
+    }
+
     /// Adds a call once.
     pub fn add_call(&mut self, kind: CallKind, nanoseconds: u64, attribution: Attribution) {
         let total = &mut self.calls[kind as usize];
@@ -94,4 +110,29 @@ pub struct PodSummary {
     pub totals: Totals,
     /// Its open findings.
     pub findings: Vec<Finding>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_and_what_was_added_are_the_sums() {
+        let earlier = Totals {
+            requests: 2,
+            stages: Stages { receive: 1, dns: 2, connect: 3, metadata: 4, upstream: 5, own: 6, send: 7 },
+            attribution: [1, 2, 3, 4],
+            calls: [CallTotal { count: 3, nanoseconds: 30 }; 4],
+        };
+        let mut sums = earlier;
+        sums.requests += 1;
+        sums.stages.add(&earlier.stages);
+        sums.add_call(CallKind::Metadata, 7, Attribution::Shared);
+        let added = sums.since(&earlier);
+        assert_eq!((added.requests, added.stages, added.attribution), (1, earlier.stages, [0, 0, 1, 0]));
+        assert_eq!(added.calls[CallKind::Metadata as usize], CallTotal { count: 1, nanoseconds: 7 });
+        assert_eq!(added.calls[CallKind::Dns as usize], CallTotal::default());
+        // Sums that began anew are no reason to panic.
+        assert_eq!(earlier.since(&sums), Totals::default());
+    }
 }

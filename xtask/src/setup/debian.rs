@@ -23,16 +23,22 @@ pub(crate) const LAB: &[&str] = &[
     "openssl",
     "procps",
     "prometheus",
+    "shellcheck",
     "tcpdump",
+    "tmux",
     "tshark",
     "wrk",
 ];
+/// What unit tests ask whether it agrees.
+pub(crate) const WIRE: &[&str] = &["tcpdump", "tshark"];
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
-/// What downloads, unpacks and boots the kernels.
+/// What fetches programs that come in packages for Python.
+pub(crate) const PYTHON: &[&str] = &["python3", "python3-venv"];
+/// What downloads, unpacks and boots the kernels, and compiles the C of *ring* for programs without a C library.
 pub(crate) const KERNELS: &[&str] =
-    &["debian-archive-keyring", "libc-bin", "qemu-system-x86", "xz-utils", "zstd"];
+    &["debian-archive-keyring", "libc-bin", "musl-tools", "qemu-system-x86", "xz-utils", "zstd"];
 /// What renders the Helm chart as Helm does, checks Kubernetes objects, and tests alert rules.
 pub(crate) const MANIFESTS: &[&str] = &[
     "debian-archive-keyring",

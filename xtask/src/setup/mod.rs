@@ -11,6 +11,7 @@ use crate::run::say;
 use crate::workspace::{Workspace, create_folder};
 
 pub(crate) mod aws_sdk;
+mod collector;
 pub(crate) mod debian;
 pub(crate) mod deny;
 pub(crate) mod kubernetes;
@@ -23,6 +24,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
     tools(workspace, &[debian::LAB, debian::INCIDENTS, debian::KERNELS, debian::FUZZ])?;
     with_lock(workspace, aws_sdk::install)?;
+    with_lock(workspace, collector::install)?;
     manifests(workspace)?;
     with_lock(workspace, deny::install)?;
     say("set-up is complete");
@@ -47,6 +49,12 @@ pub(crate) fn incidents(workspace: &Workspace) -> Result<std::path::PathBuf> {
     tools(workspace, &[debian::LAB, debian::INCIDENTS])?;
     with_lock(workspace, aws_sdk::install)?;
     Ok(aws_sdk::python(workspace))
+}
+
+/// The OpenTelemetry collector of the scenario tests.
+pub(crate) fn collector(workspace: &Workspace) -> Result<std::path::PathBuf> {
+    with_lock(workspace, collector::install)?;
+    Ok(collector::program(workspace))
 }
 
 /// What checks the Kubernetes manifests: Debian packages, kubectl, the API's schemas.

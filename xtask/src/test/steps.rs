@@ -83,9 +83,8 @@ fn deny(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Some ask tcpdump and tshark whether they agree.
 fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
-    setup::tools(workspace, &[debian::LAB])?;
+    setup::tools(workspace, &[debian::WIRE])?;
     let arguments = ["test", "--workspace", "--exclude", "tracer-lab", "--no-fail-fast", "--"];
     count::run_tests(workspace.cargo(&arguments).args(filter), "unit tests")
 }
@@ -94,8 +93,10 @@ fn unit(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
 fn scenario(workspace: &Workspace, filter: Option<&str>) -> Result<Counts> {
     require_root()?;
     setup::tools(workspace, &[debian::LAB])?;
+    let collector = setup::collector(workspace)?;
     let arguments = ["test", "-p", "tracer-lab", "--release", "--no-fail-fast", "--", "--test-threads=1"];
     let mut command = workspace.cargo(&arguments);
     command.args(filter).env("TRACER_BIN", workspace.target("release/tracer"));
+    command.env("TRACER_COLLECTOR", collector);
     count::run_tests(&mut command, "scenario tests")
 }

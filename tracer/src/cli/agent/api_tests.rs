@@ -82,3 +82,44 @@ fn what_is_asked_for_has_bounds() {
     let limit = Wanted { limit: Some(0), ..Wanted::default() };
     assert_eq!(limit.wrong().unwrap(), "limit has to be a whole number from 1 to 100");
 }
+
+/// The names of an object's members.
+fn names(object: &Json) -> Vec<&str> {
+    let mut names: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn the_page_shows_the_shapes_that_there_are() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```json").skip(1).map(|block| parse(block.split("```").next().unwrap()));
+    let shown: Vec<Json> = blocks.collect();
+    let (summary, mut memory, now) = known();
+    let wanted = Wanted::default();
+    let told = [
+        parse(&pods(&summary, &memory, &wanted, now, WallClock::UNIX)),
+        parse(&requests(&mut memory, &wanted, now, WallClock::UNIX)),
+        parse(&findings(&summary, &wanted, WallClock::UNIX)),
+    ];
+    assert_eq!(shown.len(), told.len());
+    for (shown, told) in shown.iter().zip(&told) {
+        assert_eq!(names(shown), names(told));
+    }
+    for place in ["/pods/0", "/pods/0/breakdown/0", "/accounting"] {
+        assert_eq!(
+            names(shown[0].pointer(place).unwrap()),
+            names(told[0].pointer(place).unwrap()),
+            "{place}"
+        );
+    }
+    for place in ["/requests/0", "/requests/0/calls/0"] {
+        assert_eq!(
+            names(shown[1].pointer(place).unwrap()),
+            names(told[1].pointer(place).unwrap()),
+            "{place}"
+        );
+    }
+    assert_eq!(names(&shown[2]["findings"][0]), names(&told[2]["findings"][0]));
+}

@@ -5,15 +5,21 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use clap::ArgAction;
 
-use super::server::Files;
+use super::{otlp, server::Files};
 use crate::{
     cli::{configured::Configured, logging::Logging, options::Target, stop::parse_seconds},
     pod::cgroup::pod_uid,
     source::live::{Options, pod_cgroup::Places},
 };
 
+/// Bytes of each packet in captures.
+const SNAP_LENGTH: u32 = 2048;
+/// Bytes of the ring for packets, when captures are allowed.
+const PACKET_RING: u32 = 8 << 20;
+
 /// Arguments of `tracer agent`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) target: Target,
@@ -54,6 +60,14 @@ pub(in crate::cli) struct Args {
         require_equals = true, default_value_t = true, default_missing_value = "true", hide_possible_values = true
     )]
     pub(super) metrics_pod_label: bool,
+    /// Let those who may ask capture packets (`tracer capture --agent`), without bodies and secrets. Takes 8 MiB
+    #[arg(
+        long, value_name = "BOOL", env = "TRACER_ALLOW_CAPTURE", action = ArgAction::Set, num_args = 0..=1,
+        require_equals = true, default_value_t = false, default_missing_value = "true", hide_possible_values = true
+    )]
+    pub(super) allow_capture: bool,
+    #[command(flatten)]
+    pub(super) otlp: otlp::OtlpArgs,
     #[command(flatten)]
     pub(super) logging: Logging,
 }
@@ -77,15 +91,21 @@ impl Args {
         Files { tls: self.tls_cert.clone().zip(self.tls_key.clone()), users: self.basic_auth_file.clone() }
     }
 
-    /// What the source needs: of one pod, or of all.
+    /// What the source needs; whether packets may be captured is settled once, when the programs are loaded.
     pub(super) fn options(&self) -> anyhow::Result<Options> {
+        let options = self.traced()?;
+        let snap_length = if self.allow_capture { SNAP_LENGTH } else { 0 };
+        Ok(Options { snap_length, captures: false, packet_ring_bytes: PACKET_RING, ..options })
+    }
+
+    /// Of one pod, or of all.
+    fn traced(&self) -> anyhow::Result<Options> {
         let places = || Places::of(self.target.given_cgroups());
-        let uid = match &self.pod_uid {
-            Some(uid) => uid.clone(),
+        let cgroups = match &self.pod_uid {
+            Some(uid) => places().of_pod(uid)?,
             None if self.own_pod => places().own_pod().context("--own-pod")?,
             None => return self.target.options(0),
         };
-        let cgroups = places().of_pod(&uid)?;
         Ok(self.target.options_for(cgroups, 0))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::memory::Memory;
+use super::{memory::Memory, otlp::Otlp};
 use crate::{
-    engine::{FlowEvent, Observer},
+    engine::{FlowEvent, OWN_POD, Observer},
     export::{
         prometheus::{ConnectResult, Metrics, POD_LIMIT, ResetBy},
         text,
@@ -21,18 +21,38 @@ pub(super) struct Exporter {
     metrics: Metrics,
     /// The findings that are looked for.
     findings: Vec<&'static str>,
+    otlp: Option<Otlp>,
     /// What is shown besides sums.
     pub(super) memory: Memory,
 }
 
 impl Exporter {
     /// Without a series of a pod yet.
-    pub(super) fn new(settings: &Settings, has_pod_label: bool) -> anyhow::Result<Self> {
+    pub(super) fn new(settings: &Settings, has_pod_label: bool, otlp: Option<Otlp>) -> anyhow::Result<Self> {
         let enabled = KINDS.iter().zip(settings.kinds()).filter(|(_, settings)| settings.enabled);
         let metrics = Metrics::new(POD_LIMIT)?;
         let metrics = if has_pod_label { metrics } else { metrics.without_pod_label() };
         let findings = enabled.map(|(kind, _)| kind.id).collect();
-        Ok(Self { metrics, findings, memory: Memory::default() })
+        Ok(Self { metrics, findings, memory: Memory::default(), otlp })
+    }
+
+    /// Sends the metrics to the OpenTelemetry collector, when it is time to.
+    pub(super) fn tick(&mut self) {
+        if let Some(otlp) = &mut self.otlp {
+            otlp.tick(&mut self.metrics);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self) {
+        if let Some(otlp) = self.otlp.take() {
+            otlp.finish(&mut self.metrics);
+        }
+    }
+
+    /// Captures that ended because their reader was too slow, since the start.
+    pub(super) fn captures_dropped(&self, count: u64) {
+        self.metrics.captures_dropped(count);
     }
 
     /// The exposition, as of now.
@@ -50,6 +70,9 @@ impl Exporter {
             }
         }
         self.metrics.accounting(&summary.accounting);
+        for (signal, result, count) in self.otlp.iter().flat_map(|otlp| otlp.counts().all()) {
+            self.metrics.exported(signal, result, count);
+        }
         for stats in session.source().program_stats() {
             self.metrics.program(&stats.program, stats.nanoseconds, stats.runs);
         }
@@ -59,15 +82,25 @@ impl Exporter {
 
 impl Observer for Exporter {
     fn request(&mut self, request: &Request) {
-        self.metrics.settled(request);
-        self.memory.request(request);
+        if is_shown(&request.pod) {
+            self.metrics.settled(request);
+            self.memory.request(request);
+            if let Some(otlp) = &self.otlp {
+                otlp.request(request, wall_clock());
+            }
+        }
     }
 
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {
-        self.metrics.call(pod, call, attribution);
+        if is_shown(pod) {
+            self.metrics.call(pod, call, attribution);
+        }
     }
 
     fn flow(&mut self, pod: &Arc<Pod>, event: FlowEvent) {
+        if !is_shown(pod) {
+            return;
+        }
         match event {
             FlowEvent::Connect { established, refused, nanoseconds } => {
                 let result = match (established, refused) {
@@ -92,12 +125,22 @@ impl Observer for Exporter {
     }
 
     fn finding(&mut self, event: &Event<'_>) {
+        if let Event::Opened(finding) | Event::Closed(finding) = event
+            && !is_shown(&finding.subject)
+        {
+            return;
+        }
         match event {
             Event::Opened(finding) => log("a finding opened", finding),
             Event::Closed(finding) => log("a finding closed", finding),
             Event::Evidence(..) => {}
         }
     }
+}
+
+/// All but tracer itself: who scrapes it would show as the pod's slow clients.
+fn is_shown(pod: &Pod) -> bool {
+    pod.uid != OWN_POD
 }
 
 fn log(what: &str, finding: &Finding) {

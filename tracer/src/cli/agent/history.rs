@@ -1,6 +1,6 @@
 //! The breakdown of each pod over time: an entry per ten seconds in which it answered something, for an hour.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
@@ -39,7 +39,8 @@ impl Entry {
 /// The histories of all pods.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    pods: FxHashMap<Arc<Pod>, VecDeque<Entry>>,
+    /// By UID: a pod may get its name later.
+    pods: FxHashMap<String, VecDeque<Entry>>,
 }
 
 impl History {
@@ -48,10 +49,14 @@ impl History {
         if request.marks.has(Marks::UNANSWERED) {
             return;
         }
-        if self.pods.len() >= POD_LIMIT && !self.pods.contains_key(&request.pod) {
-            return;
+        let uid = &request.pod.uid;
+        if !self.pods.contains_key(uid) {
+            if self.pods.len() >= POD_LIMIT {
+                return;
+            }
+            self.pods.insert(uid.clone(), VecDeque::new());
         }
-        let entries = self.pods.entry(Arc::clone(&request.pod)).or_default();
+        let Some(entries) = self.pods.get_mut(uid) else { return };
         let at = request.messages.response_last / INTERVAL;
         if entries.back().is_some_and(|newest| at.saturating_add(ENTRIES) <= newest.at) {
             return;
@@ -72,12 +77,12 @@ impl History {
 
     /// The entries of a pod that began at `since` or later, oldest first.
     pub(super) fn of<'a>(&'a self, pod: &Pod, since: u64) -> impl Iterator<Item = &'a Entry> + use<'a> {
-        self.pods.get(pod).into_iter().flatten().filter(move |entry| entry.start() >= since)
+        self.pods.get(&pod.uid).into_iter().flatten().filter(move |entry| entry.start() >= since)
     }
 
     /// A pod is gone.
     pub(super) fn forget(&mut self, pod: &Pod) {
-        self.pods.remove(pod);
+        self.pods.remove(&pod.uid);
     }
 }
 

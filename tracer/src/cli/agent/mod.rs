@@ -6,6 +6,7 @@ mod exporter;
 mod history;
 mod layers;
 mod memory;
+mod otlp;
 mod recent;
 mod server;
 
@@ -23,10 +24,12 @@ pub(super) use self::args::Args;
 use self::{
     exporter::Exporter,
     memory::Memory,
-    server::{Query, Question, Security, Server},
+    otlp::Otlp,
+    server::{CaptureQuery, Query, Question, Security, Server},
 };
 use super::{
     FAILURE,
+    capture::Captures,
     options::{begin, ready},
     stop::Stop,
 };
@@ -35,7 +38,7 @@ use crate::{
     export::json,
     finding::{Period, Policy},
     session::{Session, TICK},
-    source::live::{boot_time, wall_clock},
+    source::live::{boot_time, pod_cgroup::Places, wall_clock},
 };
 
 /// Traces and serves until stopped. Its messages are its log.
@@ -79,22 +82,33 @@ fn trace(args: &Args, config: &Config) -> anyhow::Result<()> {
     let security = Security::load(args.files())?;
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
-    let mut exporter = Exporter::new(&policy.settings, args.metrics_pod_label)?;
+    let mut exporter = Exporter::new(&policy.settings, args.metrics_pod_label, Otlp::start(&args.otlp)?)?;
     let stop = Stop::after(None)?;
     let reload = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle signals")?;
     let options = args.options()?;
     let mut session = begin(&options, policy)?;
-    let (server, queries) = Server::start(listener, security, reload)?;
+    if let Some(own) = Places(options.cgroups.clone()).own_cgroup() {
+        session.leave_out(own);
+    }
+    let (server, queries, captures_asked) = Server::start(listener, security, reload)?;
+    let mut captures = Captures::new(options.snap_length, options.metadata.clone());
     tracing::info!("{}", ready(&options, &session));
     while !stop.is_now() {
         session.source().wait(TICK)?;
-        session.tick(&mut exporter);
+        captures.tick(&mut session, &mut exporter);
+        exporter.tick();
         session.forget_gone(args.pod_retention, &mut exporter);
+        exporter.captures_dropped(captures.readers_dropped);
         answer(&queries, &session, &mut exporter);
+        for CaptureQuery { asked, reply } in captures_asked.try_iter().take(1) {
+            // Who asked may be gone by now.
+            drop(reply.send(captures.begin(&mut session, &asked)));
+        }
     }
     server.close();
     session.finish(&mut exporter);
+    exporter.finish();
     // Who asked last gets the last numbers.
     answer(&queries, &session, &mut exporter);
     drop(queries);

@@ -81,7 +81,8 @@ impl Span {
         if place >= SPAN_LIMIT {
             return;
         }
-        let is_own = |kept: &Request| Arc::ptr_eq(&kept.pod, &request.pod) || kept.pod == request.pod;
+        // A pod may have got its name meanwhile.
+        let is_own = |kept: &Request| Arc::ptr_eq(&kept.pod, &request.pod) || kept.pod.uid == request.pod.uid;
         if self.kept.iter().filter(|kept| is_own(kept)).count() >= POD_LIMIT {
             // The fastest of the same pod gives way.
             match self.kept.iter().rposition(is_own) {

@@ -145,6 +145,11 @@ impl Held {
         ripe
     }
 
+    /// Whether no packet waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// Gives every packet that is left.
     pub(super) fn all(&mut self) -> Vec<HeldPacket> {
         self.bytes = 0;

@@ -1,21 +1,30 @@
 //! `tracer capture`: packets for Wireshark.
 
+mod asked;
 mod comments;
 mod held;
+mod http;
 mod masking;
 mod names;
 mod output;
 mod recorder;
+mod remote;
 mod selection;
+mod stream;
 mod wanted;
 
 use std::{path::PathBuf, time::Duration};
 
+pub(super) use self::{
+    asked::Asked,
+    stream::{Captures, Piece, Refusal},
+};
 use self::{
     masking::{Masking, Payload},
     names::Rotation,
     output::Sink,
     recorder::{Recorder, Ring},
+    remote::Remote,
     selection::Wish,
 };
 use super::{
@@ -32,6 +41,8 @@ pub(super) struct Args {
     target: Target,
     #[command(flatten)]
     configured: Configured,
+    #[command(flatten)]
+    remote: Remote,
     /// File to write, or - for standard output (as in: tracer capture -w - | wireshark -k -i -)
     #[arg(short = 'w', long = "write", short_alias = 'o', alias = "output", value_name = "FILE")]
     file: PathBuf,
@@ -64,6 +75,12 @@ impl Args {
 
 /// Captures until stopped.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(url) = &args.remote.agent {
+        // What is wrong with the expression is known here, too.
+        args.wish.selection()?;
+        let query = Asked::query(&args.wish, args.ring.slower_than(), args.duration);
+        return remote::run(&args.remote, url, &query, &args.file);
+    }
     let policy = args.configured.policy(Period::LastMinute)?;
     let mut recorder = Recorder::new(args.wish.selection()?, &args.ring);
     let sink = Sink::open(&args.file, args.rotation)?;

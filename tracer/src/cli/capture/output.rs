@@ -79,14 +79,15 @@ fn may_create_beside(path: &Path) -> anyhow::Result<()> {
 }
 
 /// An open file, or standard output.
-struct Target {
+pub(super) struct Target {
     name: String,
     /// `None` for standard output.
     file: Option<File>,
 }
 
 impl Target {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    /// Opens the file, readable by its owner only from now on, or takes standard output.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self { name: "standard output".to_owned(), file: None });
         }
@@ -99,17 +100,24 @@ impl Target {
         Ok(Self { name: path.display().to_string(), file: Some(file) })
     }
 
+    /// What to call it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Something to write to, empty.
+    pub(super) fn empty(&self) -> anyhow::Result<Box<dyn Write>> {
+        let Some(file) = &self.file else { return Ok(Box::new(io::stdout())) };
+        let name = &self.name;
+        if is_regular(file)? {
+            file.set_len(0).with_context(|| format!("cannot empty {name}"))?;
+        }
+        Ok(Box::new(file.try_clone().with_context(|| format!("cannot open {name} twice"))?))
+    }
+
     fn begin(self) -> anyhow::Result<Current> {
+        let sink = self.empty()?;
         let Self { name, file } = self;
-        let sink: Box<dyn Write> = match &file {
-            Some(file) => {
-                if is_regular(file)? {
-                    file.set_len(0).with_context(|| format!("cannot empty {name}"))?;
-                }
-                Box::new(file.try_clone().with_context(|| format!("cannot open {name} twice"))?)
-            }
-            None => Box::new(io::stdout()),
-        };
         let writer = Writer::new(sink, now()).map_err(|error| failed(&name, file.as_ref(), error))?;
         Ok(Current { name, file, writer })
     }

@@ -28,6 +28,16 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    /// As the flags by default, with a threshold and less memory.
+    pub(super) fn within(slower_than: Option<Duration>, hold_mib: u32) -> Self {
+        Self { slower_than, hold_seconds: 10, hold_mib }
+    }
+
+    /// From which duration on a request is slow.
+    pub(super) fn slower_than(&self) -> Option<Duration> {
+        self.slower_than
+    }
+
     fn limits(&self) -> Limits {
         let age = self.slower_than.map(|_| self.hold_seconds * 1_000_000_000);
         Limits { bytes: self.hold_mib as usize * (1 << 20), age, ..Limits::default() }
@@ -39,7 +49,7 @@ impl Ring {
 }
 
 /// Reads `500ms`, `2s`, `1.5s`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => (number, 0.001),
         (None, Some(number)) => (number, 1.0),
@@ -80,6 +90,11 @@ impl Recorder {
     /// The packets about which all is known.
     pub(super) fn ripe(&mut self, session: &Session) -> Vec<HeldPacket> {
         self.commenter.held.ripe(boot_time(), session.oldest_unsettled())
+    }
+
+    /// Whether all packets have been handed out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.commenter.held.is_empty()
     }
 
     /// What is left, at the end.

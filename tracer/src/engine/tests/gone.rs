@@ -148,6 +148,17 @@ fn what_was_counted_over_all_pods_stays() {
 }
 
 #[test]
+fn what_tracer_does_itself_is_left_out() {
+    let mut node = Node::new(&[1]);
+    node.engine.leave_out(9);
+    (1..=3).for_each(|second| node.request(9, second * SECOND));
+    node.request(1, SECOND);
+    node.advance(20 * SECOND);
+    node.advance(20 * SECOND + AFTER);
+    assert_eq!((node.pods(), node.told.gone.len()), (vec!["pod-1".to_owned()], 0));
+}
+
+#[test]
 fn pods_in_a_row_leave_nothing() {
     let mut node = Node::new(&[]);
     for pod in 1..=5_000 {

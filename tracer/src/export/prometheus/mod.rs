@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use prometheus::{Registry, Result, TextEncoder};
+use prometheus::{Registry, Result, TextEncoder, proto::MetricFamily};
 use rustc_hash::FxHashMap;
 
 pub use self::tcp::{ConnectResult, ResetBy};
@@ -130,9 +130,19 @@ impl Metrics {
         self.families.own.accounting(accounting);
     }
 
+    /// Sets the number of captures that ended because their reader was too slow; it only grows.
+    pub fn captures_dropped(&self, count: u64) {
+        self.families.own.captures_dropped(count);
+    }
+
     /// Sets the run time and runs of a BPF program since it was loaded.
     pub fn program(&mut self, name: &str, run_nanoseconds: u64, runs: u64) {
         self.families.own.program(name, run_nanoseconds, runs);
+    }
+
+    /// Sets how many items of an OTLP signal met a result; the numbers only grow.
+    pub fn exported(&mut self, signal: &str, result: &str, count: u64) {
+        self.families.own.exported(signal, result, count);
     }
 
     /// Removes the series of a pod that is gone, unless another pod of the same name still has them.
@@ -165,6 +175,12 @@ impl Metrics {
     pub fn render(&mut self) -> Result<String> {
         self.flush();
         self.exposition().render()
+    }
+
+    /// Everything counted so far, as families.
+    pub fn gather(&mut self) -> Vec<MetricFamily> {
+        self.flush();
+        self.registry.gather()
     }
 
     fn pod(&mut self, pod: &Arc<Pod>) -> (&mut PodSeries, &Families) {

@@ -12,6 +12,8 @@ pub(super) struct Families {
     consumed: IntCounter,
     dropped: IntCounterVec,
     oddities: IntCounterVec,
+    exported: IntCounterVec,
+    captures_dropped: IntCounter,
     program_run: CounterVec,
     program_runs: IntCounterVec,
 }
@@ -39,6 +41,15 @@ impl Families {
                  unanswered are in no other series.",
                 &["kind"],
             )?,
+            exported: make.counters(
+                "tracer_otlp_exports_total",
+                "Spans, and exports of metrics, for the OpenTelemetry collector, by what became of them.",
+                &["signal", "result"],
+            )?,
+            captures_dropped: make.counter(
+                "tracer_captures_dropped_total",
+                "Captures over the API that ended because their reader was too slow.",
+            )?,
             program_run: make.seconds(
                 "tracer_bpf_program_run_seconds_total",
                 "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
@@ -61,6 +72,14 @@ impl Families {
         for (kind, count) in &accounting.oddities {
             raise(&self.oddities.with_label_values(&[*kind]), *count);
         }
+    }
+
+    pub(super) fn exported(&self, signal: &str, result: &str, count: u64) {
+        raise(&self.exported.with_label_values(&[signal, result]), count);
+    }
+
+    pub(super) fn captures_dropped(&self, count: u64) {
+        raise(&self.captures_dropped, count);
     }
 
     pub(super) fn program(&self, name: &str, run_nanoseconds: u64, runs: u64) {

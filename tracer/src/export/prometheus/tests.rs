@@ -24,6 +24,7 @@ pub(super) fn metrics() -> Metrics {
     metrics.finding(&request.pod, "dns-search", false);
     metrics.accounting(&accounting(12, 9));
     metrics.program("tracer_ingress", 1_500_000_000, 1_000_000);
+    metrics.exported("traces", "sent", 1);
     metrics
 }
 

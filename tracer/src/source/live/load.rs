@@ -4,7 +4,7 @@ use std::{io, net::IpAddr};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    maps::{HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupSkb, Program, ProgramError, SockOps},
 };
 
@@ -91,6 +91,13 @@ pub(super) fn counters(ebpf: &mut Ebpf) -> Result<PerCpuArray<MapData, u64>, Err
     let name = "COUNTERS";
     let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
     PerCpuArray::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
+}
+
+/// How many bytes of each packet are wanted.
+pub(super) fn capturing(ebpf: &mut Ebpf) -> Result<Array<MapData, u32>, Error> {
+    let name = "CAPTURING";
+    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
+    Array::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
 }
 
 /// Tells the programs the addresses of the metadata service.

@@ -18,7 +18,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, ProgramError, SockOps},
 };
 use tracer_ebpf::counter::Counter;
@@ -32,8 +32,10 @@ pub struct Options {
     pub cgroups: Vec<PathBuf>,
     /// Bytes of the record ring, a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Bytes of each packet that `tracer capture` wants; 0 captures nothing.
+    /// Most bytes of each packet that may be captured; 0 captures nothing, ever, and costs nothing.
     pub snap_length: u32,
+    /// Whether packets are captured from the beginning; otherwise [`LiveSource::capture`] says when.
+    pub captures: bool,
     /// Bytes of the packet ring, a power of two of at least a page.
     pub packet_ring_bytes: u32,
     /// Addresses of the metadata service.
@@ -85,6 +87,8 @@ pub struct LiveSource {
     records: RingBuf<MapData>,
     packets: Option<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
+    /// Bytes of each packet that the programs send now.
+    capturing: Array<MapData, u32>,
     /// Held, not read: without it the hooks jump nowhere.
     _walkers: ProgramArray<MapData>,
     thread_source: ThreadSource,
@@ -102,11 +106,15 @@ impl LiveSource {
         let records = load::ring(&mut ebpf, "RECORDS")?;
         let packets = if options.snap_length == 0 { None } else { Some(load::ring(&mut ebpf, "PACKETS")?) };
         let counters = load::counters(&mut ebpf)?;
+        let mut capturing = load::capturing(&mut ebpf)?;
+        if options.captures {
+            set_snap_length(&mut capturing, options.snap_length)?;
+        }
         let walkers = load::walkers(&mut ebpf)?;
         for (path, cgroup) in &cgroups {
             attach(&mut ebpf, path, cgroup)?;
         }
-        Ok(Self { ebpf, records, packets, counters, _walkers: walkers, thread_source })
+        Ok(Self { ebpf, records, packets, counters, capturing, _walkers: walkers, thread_source })
     }
 
     /// How threads are learned on this kernel.
@@ -134,6 +142,14 @@ impl LiveSource {
         self.packets.as_mut().map_or(0, |ring| drain(ring, limit, &mut take))
     }
 
+    /// Captures so many bytes of each packet from now on, at most as many as may be captured; 0 captures nothing.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn capture(&mut self, snap_length: u32) -> Result<(), Error> {
+        set_snap_length(&mut self.capturing, snap_length)
+    }
+
     /// The kernel side's counter, summed over CPUs.
     ///
     /// # Errors
@@ -158,6 +174,10 @@ impl LiveSource {
         }
         let _ = load::program::<SockOps>(&mut self.ebpf, "tracer_sockops").map(SockOps::unload);
     }
+}
+
+fn set_snap_length(capturing: &mut Array<MapData, u32>, snap_length: u32) -> Result<(), Error> {
+    capturing.set(0, &snap_length, 0).map_err(|error| Error::Map("CAPTURING", error.to_string()))
 }
 
 fn drain(ring: &mut RingBuf<MapData>, limit: usize, take: &mut dyn FnMut(&[u8])) -> usize {

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt, fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -55,30 +56,42 @@ impl Places {
     /// # Errors
     /// When there is none.
     pub fn of_pod(&self, uid: &str) -> Result<Vec<PathBuf>, Error> {
-        let named = |path: &Path| pod_uid(&path.to_string_lossy()).as_deref() == Some(uid);
+        let named = |path: &Path| uid_of(path).as_deref() == Some(uid);
         let found = self.0.iter().map(|place| search(place, &named)).find(|found| !found.is_empty());
         found.ok_or_else(|| Error::Missing { uid: uid.to_owned(), places: self.clone() })
     }
 
-    /// The UID of the pod that this process runs in.
+    /// The cgroups of the pod that this process runs in, as [`Places::of_pod`]. Its own name of its cgroup says nothing in a
+    /// cgroup namespace; the node's cgroups list this process nevertheless.
     ///
     /// # Errors
     /// When its cgroup is no pod's.
-    pub fn own_pod(&self) -> Result<String, Error> {
-        let own = own_cgroup();
-        // In a cgroup namespace the path begins at the container; the node's cgroups list this process nevertheless.
-        let named = pod_uid(&own).or_else(|| self.pod_of(std::process::id()));
-        named.ok_or_else(|| Error::NoPod { own, places: self.clone() })
+    pub fn own_pod(&self) -> Result<Vec<PathBuf>, Error> {
+        let own = || Error::NoPod { own: own_cgroup(), places: self.clone() };
+        self.pod_of(std::process::id()).ok_or_else(own)
     }
 
-    fn pod_of(&self, process: u32) -> Option<String> {
+    /// The id of the cgroup of this process, when it is one of these or below.
+    #[must_use]
+    pub fn own_cgroup(&self) -> Option<u64> {
+        Some(fs::metadata(self.cgroup_of(std::process::id())?).ok()?.ino())
+    }
+
+    fn pod_of(&self, process: u32) -> Option<Vec<PathBuf>> {
+        let container = self.cgroup_of(process)?;
+        let uid = uid_of(&container)?;
+        let pod = container.ancestors().take_while(|path| uid_of(path).as_ref() == Some(&uid)).last()?;
+        // Next to it are the other containers, where each has the pod's UID in its own name.
+        Self(vec![pod.parent()?.to_owned()]).of_pod(&uid).ok()
+    }
+
+    fn cgroup_of(&self, process: u32) -> Option<PathBuf> {
         let process = process.to_string();
         let has = |path: &Path| {
             let processes = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
             processes.lines().any(|line| line == process)
         };
-        let mut found = self.0.iter().flat_map(|place| search(place, &has));
-        found.find_map(|path| pod_uid(&path.to_string_lossy()))
+        self.0.iter().flat_map(|place| search(place, &has)).next()
     }
 }
 
@@ -90,6 +103,10 @@ impl fmt::Display for Places {
         let places: Vec<String> = self.0.iter().map(|place| place.display().to_string()).collect();
         f.write_str(&places.join(", "))
     }
+}
+
+fn uid_of(path: &Path) -> Option<String> {
+    pod_uid(&path.to_string_lossy())
 }
 
 /// The path of this process' cgroup v2, as it sees it.
@@ -169,9 +186,12 @@ mod tests {
         let root = tree("own", &[&container, "kubepods/other"]);
         let processes = format!("0\n{}\n", std::process::id());
         fs::write(root.join(container).join("cgroup.procs"), processes).unwrap();
-        let found = Places(vec![root.clone()]).pod_of(std::process::id());
+        let places = Places(vec![root.clone()]);
+        let (found, own) = (places.pod_of(std::process::id()), places.own_cgroup());
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(found.as_deref(), Some(UID));
+        assert_eq!(found, Some(vec![root.join(format!("kubepods/pod{UID}"))]));
+        assert!(own.is_some());
+        assert_eq!(Places(vec![root]).own_cgroup(), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! loop turns. It reads little from each client, and waits for none for long.
 
 mod auth;
+mod capture;
 mod connection;
 mod routes;
 mod security;
@@ -25,7 +26,10 @@ use tokio::{
     time::{interval, sleep},
 };
 
-pub(super) use self::security::{Files, Security};
+pub(super) use self::{
+    capture::CaptureQuery,
+    security::{Files, Security},
+};
 use self::{connection::Door, slots::Slots};
 use super::api::Wanted;
 
@@ -68,14 +72,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves until told to end; the queries come out of the receiver. When `reload` turns true, the files of `security`
+    /// Serves until told to end; the queries come out of the receivers. When `reload` turns true, the files of `security`
     /// are read again.
     pub(super) fn start(
         listener: TcpListener,
         security: Security,
         reload: Arc<AtomicBool>,
-    ) -> anyhow::Result<(Self, Receiver<Query>)> {
+    ) -> anyhow::Result<(Self, Receiver<Query>, Receiver<CaptureQuery>)> {
         let (queries, asked) = sync_channel(QUEUE);
+        let (captures, captures_asked) = sync_channel(1);
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = sync_channel::<()>(1);
         listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
@@ -85,7 +90,9 @@ impl Server {
             .build()
             .context("cannot start the HTTP server")?;
         let serve = move || {
-            if let Err(error) = runtime.block_on(serve(listener, security, reload, queries, stopped)) {
+            if let Err(error) =
+                runtime.block_on(serve(listener, security, reload, (queries, captures), stopped))
+            {
                 tracing::error!("the HTTP server ended: {error}");
             }
             runtime.shutdown_background();
@@ -95,7 +102,7 @@ impl Server {
             .name("http".to_owned())
             .spawn(serve)
             .context("cannot start the HTTP server's thread")?;
-        Ok((Self { stop, ended }, asked))
+        Ok((Self { stop, ended }, asked, captures_asked))
     }
 
     /// Closes the listener; answers that are being sent go on.
@@ -115,12 +122,12 @@ async fn serve(
     listener: TcpListener,
     security: Security,
     reload: Arc<AtomicBool>,
-    queries: SyncSender<Query>,
+    (queries, captures): (SyncSender<Query>, SyncSender<CaptureQuery>),
     stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let security = Arc::new(security);
-    let door = Door { router: routes::router(queries, Arc::clone(&security)), security, stopped };
+    let door = Door { router: routes::router(queries, captures, Arc::clone(&security)), security, stopped };
     tokio::spawn(look_at_files(Arc::clone(&door.security), reload));
     let slots = Slots::default();
     accept(&listener, &door, &slots).await;

@@ -19,9 +19,9 @@ use axum::{
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Query, Question, Security,
+    CaptureQuery, Query, Question, Security,
     auth::{Users, Verdict},
-    web,
+    capture, web,
 };
 use crate::{cli::agent::api::Wanted, export::prometheus};
 
@@ -36,7 +36,11 @@ const TEXT: &str = "text/plain; charset=utf-8";
 type Loop = State<SyncSender<Query>>;
 
 /// Everything that is served.
-pub(super) fn router(queries: SyncSender<Query>, security: Arc<Security>) -> Router {
+pub(super) fn router(
+    queries: SyncSender<Query>,
+    captures: SyncSender<CaptureQuery>,
+    security: Arc<Security>,
+) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(alive))
@@ -46,6 +50,7 @@ pub(super) fn router(queries: SyncSender<Query>, security: Arc<Security>) -> Rou
         .route("/api/v1/requests", get(requests))
         .route("/api/v1/findings", get(findings))
         .with_state(queries)
+        .merge(capture::router(captures))
         .merge(web::router())
         .layer(middleware::from_fn_with_state(security, guard))
 }

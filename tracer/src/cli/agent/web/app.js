@@ -3,7 +3,7 @@
 
 const REFRESH = 10_000;
 const SVG = "http://www.w3.org/2000/svg";
-const state = { minutes: 10, pod: null, open: new Set(), touched: false };
+const state = { minutes: 10, pod: null, open: new Set(), evidence: new Set(), touched: false };
 
 const byId = (id) => document.getElementById(id);
 
@@ -28,7 +28,9 @@ function drawn(name, attributes, text) {
 }
 
 const milliseconds = (nanoseconds) => (nanoseconds / 1e6).toFixed(2) + " ms";
-const time = (unixSeconds) => new Date(unixSeconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const minute = (unixSeconds) =>
+  new Date(unixSeconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const second = (unixNanoseconds) => new Date(unixNanoseconds / 1e6).toLocaleTimeString([], { hourCycle: "h23" });
 const count = (number, one, many) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
 
 async function get(path, parameters) {
@@ -92,8 +94,11 @@ function showPods(pods, names, severities) {
     row.addEventListener("click", () => choose(pod.pod));
     return row;
   });
+  // Who moves by keyboard stays where they are.
+  const focused = document.activeElement?.dataset?.pod;
   const none = element("p", { className: "soft" }, "No pod has answered or called anything yet.");
   byId("pods").replaceChildren(...(rows.length ? [head, ...rows] : [none]));
+  if (focused) rows.find((row) => row.dataset.pod === focused)?.focus({ preventScroll: true });
 }
 
 /** The next round number for an axis: 1, 2 or 5 times a power of ten. */
@@ -108,10 +113,12 @@ function showChart(pod, names, now, interval) {
   if (!pod) return;
   const [width, height] = matchMedia("(max-width: 40rem)").matches ? [420, 220] : [1100, 240];
   const [left, right, top, bottom] = [58, 8, 10, 24];
-  const span = state.minutes * 60;
-  const from = now - span;
+  // A young agent's chart begins with it, but is never shorter than two minutes.
+  const oldest = pod.breakdown.length ? pod.breakdown[0].time_unix_s : now;
+  const from = Math.max(now - state.minutes * 60, Math.min(oldest, now - 120));
+  const span = now - from;
   // An hour of ten-second bars is finer than a screen: six become one.
-  const step = state.minutes > 10 ? interval * 6 : interval;
+  const step = span > 20 * 60 ? interval * 6 : interval;
   const bars = new Map();
   for (const entry of pod.breakdown) {
     const start = Math.floor(entry.time_unix_s / step) * step;
@@ -134,12 +141,12 @@ function showChart(pod, names, now, interval) {
     chart.append(drawn("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, `${+(most * part).toPrecision(3)} ms`));
   }
   for (const [part, anchor] of [[0, "start"], [0.5, "middle"], [1, "end"]]) {
-    chart.append(drawn("text", { x: x(from + span * part), y: height - 6, "text-anchor": anchor }, time(from + span * part)));
+    chart.append(drawn("text", { x: x(from + span * part), y: height - 6, "text-anchor": anchor }, minute(from + span * part)));
   }
   const barWidth = Math.max(1, step / span * (width - left - right) - 1);
   for (const entry of means) {
     const group = drawn("g", {});
-    const lines = [`${time(entry.start)}: ${count(entry.requests, "request", "requests")}, mean ${mean(entry).toFixed(2)} ms`];
+    const lines = [`${minute(entry.start)}: ${count(entry.requests, "request", "requests")}, mean ${mean(entry).toFixed(2)} ms`];
     let sum = 0;
     names.forEach((name, at) => {
       const value = entry.stages[at];
@@ -187,9 +194,7 @@ function waterfall(request, names) {
   rows.push(row(request, "response", "send", null, request.total_ns - send, send));
   const marks = request.marks.length ? `, ${request.marks.join(", ")}` : "";
   return [
-    element("p", { className: "soft" }, `${request.pod}, ${new Date(request.time_unix_ns / 1e6).toLocaleTimeString()}, ` +
-      `${request.peer} → ${request.local}${marks}`),
-    bar(names, stages),
+    element("p", { className: "soft" }, `${request.pod}, ${second(request.time_unix_ns)}, ${request.peer} → ${request.local}${marks}`),
     element("p", {}, `${said} = ${milliseconds(request.total_ns)}`),
     element("div", { className: "rows" }, ...rows),
   ];
@@ -203,7 +208,9 @@ function showRequests(answer) {
     // Until somebody opens or closes one, the slowest is open.
     const open = state.touched ? state.open.has(key) : at === 0;
     const details = element("details", { open },
-      element("summary", {}, `${request.title} → ${request.outcome}, ${milliseconds(request.total_ns)}`));
+      element("summary", {}, `${request.title} → ${request.outcome}, ${milliseconds(request.total_ns)}`,
+        state.pod ? null : element("span", { className: "whose soft" }, request.pod),
+        bar(answer.stages, answer.stages.map((name) => request.stages_ns[name]))));
     const fill = () => { if (details.children.length === 1) details.append(...waterfall(request, answer.stages)); };
     if (open) fill();
     details.firstChild.addEventListener("click", () => {
@@ -220,8 +227,8 @@ function showRequests(answer) {
 function value(name, found) {
   if (Array.isArray(found)) return found.join(", ");
   if (typeof found !== "number") return String(found);
-  if (name === "share" || name.endsWith("_share")) return `${(100 * found).toFixed(1)} %`;
-  if (name.endsWith("_seconds")) return found < 1 ? `${(1000 * found).toFixed(2)} ms` : `${found.toLocaleString(undefined, { maximumFractionDigits: 2 })} s`;
+  if (/(^|_)share(_|$)/.test(name)) return `${(100 * found).toFixed(1)} %`;
+  if (/(^|_)seconds(_|$)/.test(name)) return found < 1 ? `${(1000 * found).toFixed(2)} ms` : `${found.toLocaleString(undefined, { maximumFractionDigits: 2 })} s`;
   return found.toLocaleString(undefined, { maximumFractionDigits: 2 });
 }
 
@@ -231,12 +238,16 @@ function showFindings(findings) {
     const evidence = Object.entries(finding.evidence).filter(([, found]) => found !== null).map(([name, found]) =>
       element("tr", {}, element("td", {}, name.replace(/_seconds$/, "").replaceAll("_", " ")), element("td", {}, value(name, found))));
     const about = finding.destination ? `${finding.subject} → ${finding.destination}` : finding.subject;
+    const key = `${finding.id} ${about}`;
+    const shown = element("details", { open: state.evidence.has(key) }, element("summary", {}, "Evidence"),
+      element("table", {}, element("tbody", {}, ...evidence)));
+    shown.addEventListener("toggle", () => { if (shown.open) state.evidence.add(key); else state.evidence.delete(key); });
     return element("div", { className: `finding ${finding.severity}` },
       element("h3", {}, `${finding.id} (${finding.severity})`),
-      element("p", { className: "soft" }, `${about}, since ${new Date(finding.since_unix_ns / 1e6).toLocaleTimeString()}`),
+      element("p", { className: "soft" }, `${about}, since ${second(finding.since_unix_ns)}`),
       element("p", {}, finding.explanation),
       element("p", {}, element("b", {}, "Remedy: "), finding.remedy),
-      element("details", {}, element("summary", {}, "Evidence"), element("table", {}, element("tbody", {}, ...evidence))),
+      shown,
       element("p", { className: "soft" }, `More: ${finding.page}`));
   }));
 }
@@ -270,7 +281,7 @@ async function refresh() {
   showChart(chosen && chosen.pod, names, now, pods.interval_seconds);
   showRequests(requests);
   showAccounting(pods);
-  byId("status").textContent = `${location.host}, ${count(all.length, "pod", "pods")}, at ${new Date(now * 1000).toLocaleTimeString()}`;
+  byId("status").textContent = `${location.host}, ${count(all.length, "pod", "pods")}, at ${second(pods.now_unix_ns)}`;
 }
 
 async function update() {
