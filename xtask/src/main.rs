@@ -12,6 +12,7 @@ mod bench;
 mod bench_analyze;
 mod demo;
 mod fuzz;
+mod image;
 mod incident;
 mod kernels;
 mod manifests;
@@ -49,6 +50,8 @@ enum Command {
     Manifests,
     /// Make healthy mixed traffic with the agent on it; leave target/soak/summary.json
     Soak(soak::Options),
+    /// Build the container image for both architectures, as an OCI layout in target/image
+    Image(image::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Incidents(options) => incident::all(&workspace, &options),
         Command::Manifests => manifests::run(&workspace),
         Command::Soak(options) => soak::run(&workspace, &options),
+        Command::Image(options) => image::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),
