@@ -16,12 +16,14 @@ mod image;
 mod incident;
 mod kernels;
 mod manifests;
+mod node;
 mod oracle;
 mod run;
 mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 /// Builds, tests and measures tracer; each command brings what it needs.
@@ -52,6 +54,8 @@ enum Command {
     Soak(soak::Options),
     /// Build the container image for both architectures, as an OCI layout in target/image
     Image(image::Options),
+    /// Run the manifests under containerd in a VM, beside pods that come and go; target/node/summary.json
+    Node(node::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Manifests => manifests::run(&workspace),
         Command::Soak(options) => soak::run(&workspace, &options),
         Command::Image(options) => image::run(&workspace, &options),
+        Command::Node(options) => node::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),

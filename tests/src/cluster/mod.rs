@@ -1,7 +1,7 @@
 //! Stand-ins for what names pods: a container runtime and a Kubernetes API server, which break as asked.
 
 mod objects;
-mod protobuf;
+pub(crate) mod protobuf;
 
 pub mod api;
 pub mod cri;

@@ -8,12 +8,17 @@ use super::Architecture;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// Builds tracer for an architecture, below `folder` of the target folder.
-pub(super) fn build(workspace: &Workspace, architecture: Architecture, folder: &str) -> Result<()> {
-    let what = format!("building tracer for {}", architecture.target());
-    let log = workspace.log(&format!("image-{}", architecture.name()))?;
+/// Builds a program of the workspace for an architecture, below `folder` of the target folder; where it is.
+pub(crate) fn build(
+    workspace: &Workspace,
+    architecture: Architecture,
+    package: &str,
+    folder: &str,
+) -> Result<PathBuf> {
+    let what = format!("building {package} for {}", architecture.target());
+    let log = workspace.log(&format!("image-{package}-{}", architecture.name()))?;
     let target = architecture.target();
-    let arguments = ["build", "--release", "--locked", "-p", "tracer", "--target", &target];
+    let arguments = ["build", "--release", "--locked", "-p", package, "--target", &target];
     let mut command = workspace.cargo(&arguments);
     command
         .env("CARGO_TARGET_DIR", workspace.target(folder))
@@ -21,12 +26,8 @@ pub(super) fn build(workspace: &Workspace, architecture: Architecture, folder: &
         // Some crates have C: on x86-64 Debian's musl-gcc is found without being told.
         .env("CC_aarch64_unknown_linux_musl", "aarch64-linux-gnu-gcc")
         .env("AR_aarch64_unknown_linux_musl", "aarch64-linux-gnu-ar");
-    run::logged(&mut command, &what, &log)
-}
-
-/// The built program.
-pub(super) fn program(workspace: &Workspace, architecture: Architecture, folder: &str) -> PathBuf {
-    workspace.target(folder).join(architecture.target()).join("release/tracer")
+    run::logged(&mut command, &what, &log)?;
+    Ok(workspace.target(folder).join(target).join("release").join(package))
 }
 
 /// Without the folders of this machine, which would make the program differ from one built elsewhere.

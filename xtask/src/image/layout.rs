@@ -19,28 +19,35 @@ use sha2::{Digest as _, Sha256};
 
 use crate::workspace::create_folder;
 
-/// Who runs the program unless told otherwise: nobody of the machine. Tracing needs root, reading captures does not.
-const USER: &str = "65532:65532";
-
 /// A file of an image.
-pub(super) struct File {
+pub(crate) struct File {
     /// Its path without a slash at the beginning.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Its permissions.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     /// What is in it.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What an image runs.
+pub(crate) struct Program<'a> {
+    /// Its path.
+    pub(crate) path: &'a str,
+    /// Its argument unless told otherwise.
+    pub(crate) argument: &'a str,
+    /// Who runs it unless told otherwise: numbers of user and group.
+    pub(crate) user: &'a str,
 }
 
 /// A layout that is being written.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     folder: PathBuf,
     manifests: Vec<Descriptor>,
 }
 
 impl Layout {
     /// Begins one in an empty folder.
-    pub(super) fn create(folder: &Path) -> Result<Self> {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
         }
@@ -51,14 +58,14 @@ impl Layout {
     }
 
     /// Adds the image of one architecture.
-    pub(super) fn add(&mut self, architecture: Arch, files: &[File]) -> Result<()> {
+    pub(crate) fn add(&mut self, architecture: Arch, program: &Program<'_>, files: &[File]) -> Result<()> {
         let tar = tar(files)?;
         let layer = self.blob(&gzip(&tar)?, MediaType::ImageLayerGzip)?;
         let config = ConfigBuilder::default()
-            .user(USER)
+            .user(program.user)
             .env(vec!["PATH=/usr/bin".to_owned()])
-            .entrypoint(vec!["/usr/bin/tracer".to_owned()])
-            .cmd(vec!["--help".to_owned()])
+            .entrypoint(vec![program.path.to_owned()])
+            .cmd(vec![program.argument.to_owned()])
             .build()?;
         let root = RootFsBuilder::default().diff_ids(vec![format!("sha256:{}", hash(&tar))]).build()?;
         let image = ImageConfigurationBuilder::default()
@@ -82,7 +89,7 @@ impl Layout {
     }
 
     /// Writes the index; its digest is that of the image.
-    pub(super) fn finish(self) -> Result<String> {
+    pub(crate) fn finish(self) -> Result<String> {
         let index = |manifests| {
             ImageIndexBuilder::default()
                 .schema_version(SCHEMA_VERSION)
@@ -182,8 +189,9 @@ mod tests {
             Folder(std::env::temp_dir().join(format!("tracer-layout-{name}-{}", std::process::id())));
         let mut layout = Layout::create(&folder.0).unwrap();
         let files = [File { path: "usr/bin/a".to_owned(), mode: 0o755, bytes: b"program".to_vec() }];
-        layout.add(Arch::Amd64, &files).unwrap();
-        layout.add(Arch::ARM64, &files).unwrap();
+        let program = Program { path: "/usr/bin/a", argument: "--help", user: "1:1" };
+        layout.add(Arch::Amd64, &program, &files).unwrap();
+        layout.add(Arch::ARM64, &program, &files).unwrap();
         let digest = layout.finish().unwrap();
         (folder, digest)
     }

@@ -61,6 +61,18 @@ impl<'a> Suite<'a> {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Packages and everything that they depend on, for a machine that has nothing.
+    pub(crate) fn closure(&self, packages: &[&str]) -> Result<Vec<String>> {
+        let what = format!("asking what {} of Debian {} need", packages.join(" "), self.name);
+        let mut command = self.command("apt-get");
+        let plan = run::output(
+            command.args(["install", "--simulate", "--no-install-recommends"]).args(packages),
+            &what,
+        )?;
+        let names = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Downloads packages and unpacks them into a folder.
     pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
         let downloads = self.folder.join("downloads");
