@@ -54,7 +54,7 @@ enum Command {
     Soak(soak::Options),
     /// Build the container image for both architectures, as an OCI layout in target/image
     Image(image::Options),
-    /// Run the manifests under containerd in a VM, beside pods that come and go; target/node/summary.json
+    /// Run the manifests under containerd in a VM of 4 GiB, beside pods that come and go; leave target/node/summary.json
     Node(node::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),

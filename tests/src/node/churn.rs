@@ -10,10 +10,10 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::agent::{Agent, Memory};
-use super::identity;
 use super::kubelet::Kubelet;
 use super::named::{requests, server};
 use super::seen::{Name, Seen};
+use super::{identity, said};
 
 /// For how long the agent remembers pods that are gone, in seconds: longer than between two looks.
 pub(super) const RETENTION: u64 = 15;
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// By how much the agent's memory may be larger in the end than after the first tenth: its tables fill once.
 const GROWTH: u64 = 8 << 20;
+/// How many pods between two lines that say so.
+const TOLD: usize = 20;
 const NAMESPACE: &str = "churn";
 
 /// How many pods come and go.
@@ -134,7 +136,11 @@ impl Run<'_> {
         let pod = self.kubelet.run(identity, &server(usize::try_from(n)?)?.1)?;
         requests(&pod, REQUESTS)?;
         self.kubelet.remove(&pod)?;
-        self.ledger().done.insert(name);
+        let mut ledger = self.ledger();
+        ledger.done.insert(name);
+        if ledger.done.len().is_multiple_of(TOLD) {
+            said(&format!("{} of {} pods came and went", ledger.done.len(), self.plan.pods));
+        }
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl Outcome {
         let number = |path: &str| self.report.pointer(path).cloned().unwrap_or_default();
         let mebibytes = |path: &str| number(path).as_u64().unwrap_or_default() >> 20;
         format!(
-            "{}; ready after {:.1} s; {} pods of each class named; {} of {} pods that came and went complete, {} requests; \
+            "{}; ready after {:.1} s; pods of {} classes named; {} of {} pods that came and went complete, {} requests; \
              memory {} → {} MiB, at most {}",
             number("/runtime").as_str().unwrap_or("no runtime"),
             number("/agent/ready_seconds").as_f64().unwrap_or_default(),
