@@ -23,6 +23,7 @@ pub mod incident;
 pub mod labs;
 pub mod log;
 pub mod nginx;
+pub mod node;
 pub mod oracle;
 pub mod pair;
 pub mod pod;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
+use tracer_lab::node::Node;
 use tracer_lab::role::{
-    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp, steady,
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp, steady, wait,
 };
 use tracer_lab::soak::Soak;
 
@@ -62,6 +63,10 @@ enum Command {
     SteadyKeys(grpc::Keys),
     /// Healthy mixed traffic with the agent on it
     Soak(Soak),
+    /// A Kubernetes node without Kubernetes; for a VM of its own
+    Node(Node),
+    /// Waits: the process of a sandbox
+    Wait,
     /// Removes what killed labs left
     Sweep,
 }
@@ -80,6 +85,8 @@ impl Command {
                 | Self::SteadyLookups(_)
                 | Self::SteadyCalls(_)
                 | Self::SteadyKeys(_)
+                | Self::Node(_)
+                | Self::Wait
                 | Self::Sweep
         )
     }
@@ -112,6 +119,8 @@ fn main() -> ExitCode {
         Command::SteadyCalls(role) => role.run(),
         Command::SteadyKeys(role) => role.run(),
         Command::Soak(soak) => soak.run(),
+        Command::Node(node) => node.run(),
+        Command::Wait => wait::run(),
         Command::Sweep => {
             tracer_lab::pod::sweep::sweep();
             Ok(())

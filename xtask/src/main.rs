@@ -13,15 +13,18 @@ mod bench;
 mod bench_analyze;
 mod demo;
 mod fuzz;
+mod image;
 mod incident;
 mod kernels;
 mod manifests;
+mod node;
 mod oracle;
 mod run;
 mod setup;
 mod soak;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 /// Builds, tests and measures tracer; each command brings what it needs.
@@ -52,6 +55,10 @@ enum Command {
     Apiserver(apiserver::Options),
     /// Make healthy mixed traffic with the agent on it; leave target/soak/summary.json
     Soak(soak::Options),
+    /// Build the container image for both architectures, as an OCI layout in target/image
+    Image(image::Options),
+    /// Run the manifests under containerd in a VM of 4 GiB, beside pods that come and go; leave target/node/summary.json
+    Node(node::Options),
     /// Boot Debian kernels in QEMU and run the lab in each
     Kernels(kernels::Options),
     /// Measure what tracing costs, against an untraced server and tcpdump
@@ -76,6 +83,8 @@ fn main() -> ExitCode {
         Command::Manifests => manifests::run(&workspace),
         Command::Apiserver(options) => apiserver::run(&workspace, &options),
         Command::Soak(options) => soak::run(&workspace, &options),
+        Command::Image(options) => image::run(&workspace, &options),
+        Command::Node(options) => node::run(&workspace, &options),
         Command::Kernels(options) => kernels::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::BenchAnalyze(options) => bench_analyze::run(&workspace, &options),

@@ -91,6 +91,15 @@ pub(crate) fn logged_within(command: &mut Command, what: &str, log: &Path, limit
     Ok(())
 }
 
+/// Runs a program quietly with its output in a file, for as long as `limit`; whether it succeeded by then.
+pub(crate) fn within(command: &mut Command, log: &Path, limit: Duration) -> Result<bool> {
+    let file = File::create(log).with_context(|| format!("creating the log {}", log.display()))?;
+    let copy = file.try_clone().with_context(|| format!("opening the log {} twice", log.display()))?;
+    let child = command.stdin(Stdio::null()).stdout(file).stderr(copy).spawn();
+    let mut child = child.with_context(|| not_started(command, "a trial"))?;
+    Ok(wait_until(&mut child, Instant::now() + limit)?.is_some_and(|status| status.success()))
+}
+
 /// Tries a step that needs the network several times, with growing pauses.
 pub(crate) fn retry<T>(what: &str, attempts: u32, mut step: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = Duration::from_secs(2);

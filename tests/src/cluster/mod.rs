@@ -2,7 +2,7 @@
 //! API server.
 
 mod objects;
-mod protobuf;
+pub(crate) mod protobuf;
 
 pub mod api;
 pub mod cri;

@@ -3,11 +3,11 @@
 
 /// A message.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     /// With a text, bytes or a message.
-    pub(super) fn bytes(mut self, field: u8, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn bytes(mut self, field: u8, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.0.push(field << 3 | 2);
         self.varint(value.len() as u64);
@@ -16,14 +16,14 @@ impl Message {
     }
 
     /// With a number or an enumeration.
-    pub(super) fn number(mut self, field: u8, value: u64) -> Self {
+    pub(crate) fn number(mut self, field: u8, value: u64) -> Self {
         self.0.push(field << 3);
         self.varint(value);
         self
     }
 
     /// With an entry of a map of texts.
-    pub(super) fn entry(self, field: u8, key: &str, value: &str) -> Self {
+    pub(crate) fn entry(self, field: u8, key: &str, value: &str) -> Self {
         self.bytes(field, Self::default().bytes(1, key).bytes(2, value))
     }
 

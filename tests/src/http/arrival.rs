@@ -3,7 +3,6 @@
 //! the reading thread got a CPU, on how long the CPU took to wake up, or on what else the machine does.
 
 use std::io::{Error, Result};
-use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
 use super::option;
@@ -13,13 +12,13 @@ use crate::clock::unix_ns;
 type Control = [u64; 8];
 
 /// Has the kernel date what arrives from now on.
-pub fn date(stream: &TcpStream) -> Result<()> {
-    option::set(stream, libc::SO_TIMESTAMPNS, [1])
+pub fn date(socket: &impl AsRawFd) -> Result<()> {
+    option::set(socket, libc::SO_TIMESTAMPNS, [1])
 }
 
 /// Reads like [`std::io::Read::read`], with the unix nanoseconds at which the last packet that bytes were
 /// taken from arrived; the time of the reading where the kernel gives none, as at the stream's end.
-pub fn read(stream: &TcpStream, buffer: &mut [u8]) -> Result<(usize, u64)> {
+pub fn read(stream: &impl AsRawFd, buffer: &mut [u8]) -> Result<(usize, u64)> {
     let mut control = Control::default();
     let mut data = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all zeroes is a valid `msghdr`: without name, data and control.

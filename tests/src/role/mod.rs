@@ -13,3 +13,4 @@ pub mod metadata;
 pub mod otlp;
 mod paused;
 pub mod steady;
+pub mod wait;

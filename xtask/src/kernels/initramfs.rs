@@ -8,9 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::cpio::Archive;
-use super::image::Image;
 use crate::run;
+use crate::vm::{Image, cpio::Archive};
 
 const INIT: &str = include_str!("init.sh");
 /// Programs of this machine that the lab starts. Busybox has some of these names too, with fewer options.

@@ -7,47 +7,34 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use crate::image::{self, Architecture};
 use crate::run;
 use crate::setup::{self, debian};
+use crate::vm::{Accelerator, Kernel, Machine, kernel};
 use crate::workspace::{Workspace, create_folder};
 
-mod console;
-mod cpio;
-mod image;
 mod initramfs;
-mod modules;
 mod report;
-mod vm;
 
 use initramfs::Userland;
 use report::Outcome;
-
-/// Programs in the VM must not need this machine's C library.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
-
-/// A kernel to test on.
-pub(crate) struct Kernel {
-    /// What it is called here.
-    name: &'static str,
-    /// The Debian release that ships it.
-    suite: &'static str,
-    /// The CPU that QEMU shows it.
-    cpu: &'static str,
-}
 
 /// Everything QEMU can emulate.
 const CPU: &str = "max";
 /// The same without CMPXCHG16B, whose emulation in QEMU 7.2 now and then leaves garbage in the flags: the
 /// allocator of kernels before 7 uses it without a lock, and one boot in ten or so ends in a double fault.
-const CPU_SAFE: &str = "max,-cx16";
+pub(crate) const CPU_SAFE: &str = "max,-cx16";
+
+/// Modules the lab's networks are made of.
+const MODULES: &[&str] = &["veth", "bridge", "dummy", "sch_netem"];
 
 /// The oldest supported one, those of the current Debian releases, and the newest there is.
 const KERNELS: [Kernel; 4] = [
-    Kernel { name: "5.10", suite: "bullseye", cpu: CPU_SAFE },
-    Kernel { name: "6.1", suite: "bookworm", cpu: CPU_SAFE },
-    Kernel { name: "6.12", suite: "trixie", cpu: CPU_SAFE },
+    Kernel { name: "5.10", suite: "bullseye", cpu: CPU_SAFE, modules: MODULES },
+    Kernel { name: "6.1", suite: "bookworm", cpu: CPU_SAFE, modules: MODULES },
+    Kernel { name: "6.12", suite: "trixie", cpu: CPU_SAFE, modules: MODULES },
     // Without CMPXCHG16B it gives BPF programs no socket storage (`kmalloc_nolock` needs it).
-    Kernel { name: "newest", suite: "sid", cpu: CPU },
+    Kernel { name: "newest", suite: "sid", cpu: CPU, modules: MODULES },
 ];
 
 /// Which kernels, and how.
@@ -106,28 +93,30 @@ fn selected(names: &[String]) -> Result<Vec<&'static Kernel>> {
 }
 
 fn boot(workspace: &Workspace, options: &Options, kernel: &Kernel, userland: &Userland) -> Result<Outcome> {
-    let image = image::fetch(workspace, kernel, options.refresh)?;
+    let image = kernel::fetch(workspace, kernel, options.refresh)?;
     let initramfs = workspace.target(&format!("kernels/{}.cpio", kernel.name));
     let archive = userland.archive(&image)?;
     fs::write(&initramfs, archive).with_context(|| format!("writing {}", initramfs.display()))?;
-    let vm = vm::Vm {
+    let vm = Machine {
         image: &image,
         cpu: kernel.cpu,
-        initramfs,
+        // The same everywhere.
+        accelerator: Accelerator::Emulation,
+        memory: 1024,
+        initramfs: Some(initramfs),
         console: workspace.target(&format!("kernels/{}.log", kernel.name)),
-        requests: options.requests,
+        append: format!("requests={}", options.requests),
         limit: Duration::from_secs(options.timeout),
     };
     let ended = vm.run(&format!("kernel {}: running the lab in a VM", kernel.name))?;
     Ok(Outcome::new(kernel.name, ended, options.boot_only))
 }
 
+/// Programs in the VM must not need this machine's C library.
 fn build_static(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     setup::build(workspace)?;
-    let arguments = ["build", "--release", "--target", STATIC_TARGET, "-p", "tracer", "-p", "tracer-lab"];
-    run::on_terminal(&mut workspace.cargo(&arguments), "building static tracer and lab")?;
-    let binary = |name| workspace.target(&format!("{STATIC_TARGET}/release/{name}"));
-    Ok(vec![binary("tracer"), binary("tracer-lab")])
+    let build = |package| image::build::build(workspace, Architecture::X86, package, "");
+    Ok(vec![build("tracer")?, build("tracer-lab")?])
 }
 
 #[cfg(test)]

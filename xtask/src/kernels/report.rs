@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::console::Step;
-use super::vm::Ended;
+use crate::vm::{Ended, Step};
 
 /// Steps that every VM runs, and those that need tracer.
 const ALWAYS: [&str; 4] = ["release", "modules", "network", "programs"];

@@ -52,6 +52,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// The objects of a kustomization below `manifests`, which the API would take.
+pub(crate) fn objects(workspace: &Workspace, path: &str) -> Result<Vec<Value>> {
+    let folder = workspace.root.join("manifests");
+    Manifests { workspace, tools: setup::manifests(workspace)?, folder }.kustomized(path)
+}
+
 impl Manifests<'_> {
     /// The objects of a kustomization, which the API would take.
     fn kustomized(&self, path: &str) -> Result<Vec<Value>> {

@@ -51,6 +51,9 @@ pub(crate) const MANIFESTS: &[&str] = &[
     "python3",
     "python3-venv",
 ];
+/// C compilers for the static programs of the image, what starts the one for arm64, and a tool that reads images.
+pub(crate) const IMAGE: &[&str] =
+    &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "musl-tools", "qemu-user", "skopeo"];
 /// libFuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++"];
 

@@ -61,7 +61,7 @@ impl<'a> Suite<'a> {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// A package and all that it needs, with what that needs, and so on; only those whose names begin so.
+    /// Packages and everything that they depend on, for a machine that has nothing; only those whose names begin so.
     pub(crate) fn closure(&self, packages: &[&str], prefix: &str) -> Result<Vec<String>> {
         let what = format!("asking what {} of Debian {} need", packages.join(" "), self.name);
         let mut install = self.command("apt-get");

@@ -6,29 +6,29 @@ const END: &str = "TRAILER!!!";
 
 /// An archive in the making.
 #[derive(Default)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     bytes: Vec<u8>,
     entries: u32,
 }
 
 impl Archive {
     /// Adds a folder; its parents must come before it.
-    pub(super) fn folder(&mut self, path: &str) {
+    pub(crate) fn folder(&mut self, path: &str) {
         self.entry(path, 0o040_755, &[]);
     }
 
     /// Adds a file that anyone may read and execute.
-    pub(super) fn program(&mut self, path: &str, content: &[u8]) {
+    pub(crate) fn program(&mut self, path: &str, content: &[u8]) {
         self.entry(path, 0o100_755, content);
     }
 
     /// Adds a file that anyone may read.
-    pub(super) fn file(&mut self, path: &str, content: &[u8]) {
+    pub(crate) fn file(&mut self, path: &str, content: &[u8]) {
         self.entry(path, 0o100_644, content);
     }
 
     /// Ends the archive.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.entry(END, 0, &[]);
         self.bytes
     }

@@ -1,11 +1,11 @@
-//! A Debian kernel in the cache: its image, the modules the lab needs, and a static busybox.
+//! A Debian kernel in the cache: its image, some of its modules, and a static busybox.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{Kernel, modules};
+use super::modules;
 use crate::run::say;
 use crate::setup::release::Suite;
 use crate::workspace::{Workspace, create_folder};
@@ -14,21 +14,31 @@ use crate::workspace::{Workspace, create_folder};
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 /// Packages that make up a kernel; from 7.x the image and the modules are packages of their own.
 const PARTS: [&str; 4] = ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
-/// Modules the lab's networks are made of.
-const MODULES: [&str; 4] = ["veth", "bridge", "dummy", "sch_netem"];
+
+/// A kernel to boot.
+pub(crate) struct Kernel {
+    /// What it is called here: its folder in the cache.
+    pub(crate) name: &'static str,
+    /// The Debian release that ships it.
+    pub(crate) suite: &'static str,
+    /// The CPU that QEMU shows it when it emulates one.
+    pub(crate) cpu: &'static str,
+    /// The modules that are loaded, besides those that they need.
+    pub(crate) modules: &'static [&'static str],
+}
 
 /// What a VM boots from.
-pub(super) struct Image {
+pub(crate) struct Image {
     /// The kernel's image.
-    pub(super) kernel: PathBuf,
+    pub(crate) kernel: PathBuf,
     /// The static busybox that runs the VM's init.
-    pub(super) busybox: PathBuf,
+    pub(crate) busybox: PathBuf,
     /// Modules in the order to load them.
-    pub(super) modules: Vec<PathBuf>,
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 /// The kernel from the cache, or downloaded into it.
-pub(super) fn fetch(workspace: &Workspace, kernel: &Kernel, refresh: bool) -> Result<Image> {
+pub(crate) fn fetch(workspace: &Workspace, kernel: &Kernel, refresh: bool) -> Result<Image> {
     let folder = workspace.cache.join("kernels").join(kernel.name);
     if refresh || !folder.exists() {
         download(workspace, kernel, &folder)?;
@@ -52,7 +62,7 @@ fn download(workspace: &Workspace, kernel: &Kernel, folder: &Path) -> Result<()>
     suite.unpack(&packages, &root)?;
     copy(&find_kernel(&root)?, &partial.join("vmlinuz"))?;
     copy(&find_busybox(&root)?, &partial.join("busybox"))?;
-    for (number, module) in modules::collect(&root, &MODULES)?.iter().enumerate() {
+    for (number, module) in modules::collect(&root, kernel.modules)?.iter().enumerate() {
         let path = partial.join(format!("modules/{number:02}-{}.ko", module.name));
         fs::write(&path, &module.content).with_context(|| format!("writing {}", path.display()))?;
     }

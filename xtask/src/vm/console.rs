@@ -2,16 +2,16 @@
 
 /// One step of the VM's init.
 #[derive(Debug, PartialEq)]
-pub(super) struct Step {
-    pub(super) name: String,
-    pub(super) output: String,
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) output: String,
     /// Exit code; `None` when the VM ended before the step did.
-    pub(super) code: Option<i32>,
+    pub(crate) code: Option<i32>,
 }
 
 impl Step {
     /// Whether the step ended well.
-    pub(super) fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.code == Some(0)
     }
 }

@@ -1,0 +1,23 @@
+#!/bin/busybox sh
+# Runs the node and prints markers that tell `cargo xtask node` what each step printed and how it ended.
+export PATH=/usr/sbin:/usr/bin
+
+step() {
+    name=$1
+    shift
+    echo
+    echo "@@begin $name"
+    "$@" 2>&1
+    code=$?
+    echo
+    echo "@@end $name $code"
+}
+
+value() {
+    busybox sed "s/.*$1=\([^ ]*\).*/\1/" /proc/cmdline
+}
+
+step release busybox uname -r
+step node /lab/tracer-lab node --driver "$(value driver)" --pods "$(value pods)" --minutes "$(value minutes)" \
+    --objects /lab/objects.json --agent-image /lab/agent.tar --lab-image /lab/pods.tar --out /lab/report.json
+step report busybox cat /lab/report.json
