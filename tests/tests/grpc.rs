@@ -1,5 +1,6 @@
 //! HTTP/2 and gRPC: each call as its client saw it, live and from captures.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use tracer_lab::say;
 use tracer_lab::tracer::offline::Offline;
 use tracer_lab::tracer::report::{Summary, TracedRequest};
 use tracer_lab::tracer::{Live, Tracing, live, program};
-use tracer_lab::wire::Tcpdump;
+use tracer_lab::wire::{Tcpdump, tshark};
 use tracer_lab::{Lab, PodSpec, Qos};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
@@ -22,6 +23,9 @@ const CALLS: u64 = 640;
 const MILLISECOND: u64 = 1_000_000;
 /// How far the durations of live and captures may be apart, which see the same packets.
 const NEAR: u64 = 100_000;
+
+/// What tells a segment.
+const SEGMENT: [&str; 2] = ["tcp.srcport", "tcp.seq_raw"];
 
 /// The calls, by their client, by the hooks and by captures of the same time.
 struct Seen {
@@ -88,6 +92,43 @@ fn each_of_many_calls_at_once_is_as_its_client_saw_it() -> Result<()> {
 }
 
 /// The most calls that went on at one time.
+/// Many streams begin in one packet, and a request's packet is the one with its path. What is in the packets is masked in the
+/// capture: tcpdump tells it, of the same segments.
+#[test]
+fn the_comment_of_a_call_is_at_the_packet_where_it_begins() -> Result<()> {
+    let pair = Pair::start(Path::new(PROGRAM), "grpc-server", &[])?;
+    let dir = pair.lab.dir();
+    let (file, calls) = (dir.join("calls.pcapng"), dir.join("calls.jsonl"));
+    let written = file.to_string_lossy();
+    let tcpdump = Tcpdump::start(&pair.server, dir.join("tcpdump.pcap"))?;
+    let server = pair.server.cgroup();
+    let tracing = Tracing::start_on(server, &program()?, &pair.lab, "capture", &["-w", &written])?;
+    run(pair.client("grpc-client").args(["--calls", &CALLS.to_string(), "--log"]).arg(&calls))?;
+    tracing.finish()?;
+    let [own, others] =
+        [["frame.comment"], ["http2.headers.path"]].map(|field| [&SEGMENT[..], &field].concat());
+    let mut paths: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    for mut line in tshark(&tcpdump.finish()?, "http2.headers.path", &others)? {
+        let path = line.pop().unwrap_or_default();
+        paths.entry(line).or_default().push_str(&path);
+    }
+    let (mut commented, mut astray) = (0, 0);
+    for mut line in tshark(&file, "frame.comment contains \"request POST\"", &own)? {
+        let comments = line.pop().unwrap_or_default();
+        let paths = paths.get(&line).map(String::as_str).unwrap_or_default();
+        for path in comments.split("request POST ").skip(1).filter_map(|rest| rest.split(' ').next()) {
+            commented += 1;
+            astray += usize::from(!paths.contains(path));
+        }
+    }
+    let logged = log::read::<CallLine>(&calls)?.len();
+    say(&format!("{commented} comments of {logged} calls, {astray} at packets of others"));
+    ensure!(commented * 100 >= logged * 99, "{commented} comments of {logged} calls");
+    // Two CPUs may take segments of one flow at the same time.
+    ensure!(astray * 100 <= commented, "{astray} of {commented} comments are at packets of others");
+    Ok(())
+}
+
 fn at_once(logged: &[CallLine]) -> usize {
     let going = |time| logged.iter().filter(|call| (call.start..call.end).contains(&time)).count();
     logged.iter().map(|call| going(call.start)).max().unwrap_or(0)

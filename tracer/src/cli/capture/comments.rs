@@ -38,7 +38,7 @@ fn target(call: &Place) -> Target {
     match call.number {
         _ if call.flow == 0 => Target::Datagram(call.local),
         0 => Target::Syn(call.flow),
-        number => Target::Message(call.flow, number, false),
+        _ => Target::Request(call.flow),
     }
 }
 
@@ -52,8 +52,7 @@ impl Observer for Commenter {
             self.cut += u64::from(!self.held.want(&Wanted::of(request)));
         }
         let first = request.messages.request_first;
-        let target_of_request = Target::Message(request.flow, request.number, false);
-        self.held.comment(target_of_request, first, request_comment(request));
+        self.held.comment(Target::Request(request.flow), first, request_comment(request));
         for attributed in &request.calls {
             let call = Place::of(&attributed.call);
             self.held.comment(target(&call), call.start, call_comment(attributed, request));

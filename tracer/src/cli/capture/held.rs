@@ -67,8 +67,9 @@ pub(super) struct Held {
 /// Which packet a comment is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
-    /// The first packet of a message: flow, exchange, whether it is the response.
-    Message(u64, u32, bool),
+    /// The packet with a request's first byte. The kernel counts exchanges, and not the streams within one, so that the time
+    /// tells which packet it is: it was stamped a little later than the record.
+    Request(u64),
     /// The first SYN of a flow.
     Syn(u64),
     /// A datagram from this end.
@@ -95,7 +96,8 @@ impl Held {
 
     /// Adds a comment to the packet that passed at about `time`; without one the comment is lost.
     pub(super) fn comment(&mut self, target: Target, time: u64, comment: String) {
-        let near = self.between(time.saturating_sub(NEAR), time.saturating_add(NEAR));
+        let before = if matches!(target, Target::Request(_)) { 0 } else { NEAR };
+        let near = self.between(time.saturating_sub(before), time.saturating_add(NEAR));
         let mut fitting = near.filter(|packet| target.fits(packet));
         if let Some(packet) = fitting.next()
             && packet.comments.len() < COMMENTS
@@ -162,10 +164,8 @@ impl Target {
     fn fits(self, packet: &HeldPacket) -> bool {
         let head = &packet.head;
         match self {
-            Self::Message(flow, exchange, response) => {
-                head.first == 1
-                    && (head.flow, head.exchange, head.response == 1) == (flow, exchange, response)
-            }
+            // Without an exchange it has no new bytes.
+            Self::Request(flow) => head.flow == flow && head.exchange != 0 && head.response == 0,
             Self::Syn(flow) => head.flow == flow && head.exchange == 0,
             Self::Datagram(local) => head.flow == 0 && is_datagram_from(&packet.bytes, local),
         }

@@ -23,8 +23,9 @@ fn a_comment_finds_the_packet_of_its_message() {
     let mut held = Held::default();
     push(&mut held, 1, 10);
     push(&mut held, 2, 20);
-    held.comment(Target::Message(2, 1, false), 19, "here".to_owned());
-    held.comment(Target::Message(2, 1, true), 19, "nowhere".to_owned());
+    held.comment(Target::Request(2), 19, "here".to_owned());
+    held.comment(Target::Request(2), 21, "nowhere: it came before that".to_owned());
+    held.comment(Target::Request(3), 19, "nowhere".to_owned());
     let packets = held.ripe(20 + HOLD, None);
     let comments: Vec<&[String]> = packets.iter().map(|packet| &packet.comments[..]).collect();
     assert_eq!(comments, [&[][..], &["here".to_owned()][..]]);
