@@ -14,7 +14,7 @@ use super::child;
 use super::values::{Flow, Key, Kind, Observed, Value, name_flows};
 
 /// A capture that takes longer has hung it.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// The exit code for a capture that is damaged or ends too early, with everything before that reported.
 const DAMAGED: i32 = 3;
 

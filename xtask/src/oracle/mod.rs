@@ -11,6 +11,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use serde_json::Value as Json;
 
 use crate::run::say;
 use crate::setup::{self, debian};
@@ -21,6 +22,7 @@ mod child;
 mod compare;
 mod ek;
 mod files;
+mod found;
 mod lines;
 mod merged;
 mod report;
@@ -56,6 +58,8 @@ pub(crate) struct Options {
 struct Examined {
     capture: PathBuf,
     outcome: Outcome,
+    /// The findings that tracer reports.
+    findings: Vec<Json>,
 }
 
 enum Outcome {
@@ -136,7 +140,7 @@ fn examine(capture: &Path, tracer: &Path, folder: &Path) -> Result<Examined> {
         (Err(_), Answer::Crashed(why)) => Outcome::Crashed(Comparison::default(), why),
         (Err(error), Answer::Read(_)) => Outcome::Unread(format!("{error:#}")),
     };
-    Ok(Examined { capture: capture.to_path_buf(), outcome })
+    Ok(Examined { capture: capture.to_path_buf(), outcome, findings: found::run(tracer, capture, folder)? })
 }
 
 fn judge(examined: &[Examined]) -> Result<()> {

@@ -56,6 +56,8 @@ fn summary(examined: &[Examined]) -> Json {
     summary.insert("files".to_owned(), json!(examined.len()));
     summary.insert("crashed".to_owned(), json!(crashed(examined)));
     summary.insert("unread_by_tshark".to_owned(), json!(unread(examined)));
+    let found = |(one, found): (&Examined, &Json)| json!({ "file": one.capture.display().to_string(), "finding": found });
+    summary.insert("findings".to_owned(), findings(examined).map(found).collect());
     summary.append(&mut counts_json(overall(examined)));
     let kinds = Kind::ALL
         .map(|kind| (kind.name().to_owned(), Json::Object(counts_json(total(examined, Some(kind))))));
@@ -72,6 +74,10 @@ fn counts_json(counts: Counts) -> Map<String, Json> {
         ("only_tracer", counts.only_tracer),
     ];
     numbers.into_iter().map(|(name, number)| (name.to_owned(), json!(number))).collect()
+}
+
+fn findings(examined: &[Examined]) -> impl Iterator<Item = (&Examined, &Json)> {
+    examined.iter().flat_map(|one| one.findings.iter().map(move |found| (one, found)))
 }
 
 fn differences(examined: &[Examined]) -> impl Iterator<Item = (&Examined, &Difference)> {
@@ -114,6 +120,10 @@ pub(super) fn print(examined: &[Examined], limit: usize) {
     }
     println!("{}", row("all", overall(examined)));
     let (crashed, unread) = (crashed(examined), unread(examined));
+    for (one, found) in findings(examined) {
+        println!("finding {} in {}: {}", found["id"], one.capture.display(), found["explanation"]);
+    }
+    println!("findings: {}", findings(examined).count());
     println!("{} captures; tracer crashed on {crashed}, tshark on {unread}", examined.len());
 }
 
@@ -170,7 +180,7 @@ mod tests {
     }
 
     fn examined() -> Vec<Examined> {
-        let one = |outcome| Examined { capture: "a.pcap".into(), outcome };
+        let one = |outcome| Examined { capture: "a.pcap".into(), outcome, findings: Vec::new() };
         vec![
             one(Outcome::Compared(compare(&seen(&[1, 2]), &seen(&[2])))),
             one(Outcome::Crashed(compare(&seen(&[5]), &seen(&[])), "panic".to_owned())),
