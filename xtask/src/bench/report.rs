@@ -1,6 +1,5 @@
 //! What the benchmark found, as a table for people and as JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::agent::Reading;
 use super::statistics::{Spread, float};
 use super::{Mode, Turn};
+use crate::workspace::write_json;
 
 /// Nanoseconds per exchange, from the turns that measure them.
 struct Cost {
@@ -95,8 +95,7 @@ pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
     summary.insert("ratios_within_rounds".to_owned(), Value::Object(pairs));
     summary.insert("agent_memory_bytes".to_owned(), memory(turns));
     summary.insert("rounds".to_owned(), turns.iter().map(turn_json).collect());
-    let text = serde_json::to_string_pretty(&Value::Object(summary))?;
-    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+    write_json(path, &Value::Object(summary))
 }
 
 /// The highest values of all turns.

@@ -1,6 +1,5 @@
 //! What the benchmark found, as a table for people and as JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +8,7 @@ use serde::Serialize;
 use super::cost::Cost;
 use super::traffic::Contents;
 use crate::bench::statistics::{Spread, float};
+use crate::workspace::write_json;
 
 /// How many times faster than tshark tracer has to be.
 const WANTED_RATIO: f64 = 25.0;
@@ -64,8 +64,7 @@ impl Summary {
 
     /// Writes `summary.json`.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+        write_json(path, self)
     }
 
     /// Prints the table.

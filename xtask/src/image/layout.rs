@@ -17,7 +17,7 @@ use oci_spec::image::{
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::workspace::create_folder;
+use crate::workspace::{create_folder, remove_folder};
 
 /// A file of an image.
 pub(crate) struct File {
@@ -48,9 +48,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// Begins one in an empty folder.
     pub(crate) fn create(folder: &Path) -> Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
-        }
+        remove_folder(folder)?;
         create_folder(&folder.join("blobs/sha256"))?;
         let layout = Self { folder: folder.to_owned(), manifests: Vec::new() };
         layout.write("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;

@@ -15,16 +15,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 
-step() {
-    name=$1
-    shift
-    echo
-    echo "@@begin $name"
-    "$@" 2>&1
-    code=$?
-    echo
-    echo "@@end $name $code"
-}
+. /step.sh
 
 load_modules() {
     for module in /modules/*.ko; do

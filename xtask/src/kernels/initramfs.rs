@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::run;
-use crate::vm::{Image, cpio::Archive};
+use crate::vm::{Image, STEP, cpio::Archive};
 
 const INIT: &str = include_str!("init.sh");
 /// Programs of this machine that the lab starts. Busybox has some of these names too, with fewer options.
@@ -55,16 +55,14 @@ impl Userland {
     pub(super) fn archive(&self, image: &Image) -> Result<Vec<u8>> {
         let mut files = self.files.clone();
         files.push(("/bin/busybox".to_owned(), image.busybox.clone()));
-        for module in &image.modules {
-            let name = module.file_name().unwrap_or_default().to_string_lossy();
-            files.push((format!("/modules/{name}"), module.clone()));
-        }
+        files.extend(image.module_files());
         let mut archive = Archive::default();
         let fixed = ["/proc/x", "/sys/x", "/dev/x", "/etc/x", "/tmp/x", "/run/x", "/var/x"];
         for folder in folders(files.iter().map(|(path, _)| path.as_str()).chain(fixed)) {
             archive.folder(&folder);
         }
         archive.program("/init", INIT.as_bytes());
+        archive.file("/step.sh", STEP.as_bytes());
         archive.file("/etc/passwd", PASSWD.as_bytes());
         archive.file("/etc/group", GROUP.as_bytes());
         archive.file("/etc/hosts", b"127.0.0.1 localhost\n");

@@ -1,12 +1,12 @@
 //! What the VMs showed, as a table for people and as JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::vm::{Ended, Step};
+use crate::workspace::write_json;
 
 /// Steps that every VM runs, and those that need tracer.
 const ALWAYS: [&str; 4] = ["release", "modules", "network", "programs"];
@@ -84,8 +84,7 @@ impl Outcome {
 /// Writes `summary.json`.
 pub(super) fn write(path: &Path, outcomes: &[Outcome]) -> Result<()> {
     let kernels: Vec<Value> = outcomes.iter().map(Outcome::to_json).collect();
-    let text = serde_json::to_string_pretty(&json!({ "kernels": kernels }))?;
-    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+    write_json(path, &json!({ "kernels": kernels }))
 }
 
 /// Prints one line per kernel.

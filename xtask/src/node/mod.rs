@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::kernels::CPU_SAFE;
 use crate::run;
 use crate::setup::{self, debian};
-use crate::vm::{Accelerator, Image, Kernel, Machine, cpio::Archive, kernel};
+use crate::vm::{Accelerator, Image, Kernel, Machine, STEP, cpio::Archive, kernel};
 use crate::workspace::{Workspace, create_folder};
 use crate::{image, manifests};
 
@@ -158,15 +158,12 @@ impl<'a> Node<'a> {
         }
         archive.program("/init", INIT.as_bytes());
         archive.file("/lab/node.sh", SCRIPT.as_bytes());
+        archive.file("/lab/step.sh", STEP.as_bytes());
         archive.file("/lab/node.service", SERVICE.as_bytes());
         archive.file("/lab/objects.json", objects);
-        let modules = self.image.modules.iter().map(|module| {
-            let name = module.file_name().unwrap_or_default().to_string_lossy();
-            (format!("/modules/{name}"), module)
-        });
-        let files = self.files.iter().map(|(path, source)| ((*path).to_owned(), source));
-        for (path, source) in files.chain(modules) {
-            let content = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
+        let files = self.files.iter().map(|(path, source)| ((*path).to_owned(), source.clone()));
+        for (path, source) in files.chain(self.image.module_files()) {
+            let content = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
             archive.program(&path, &content);
         }
         Ok(archive.finish())

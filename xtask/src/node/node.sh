@@ -2,16 +2,7 @@
 # Runs the node and prints markers that tell `cargo xtask node` what each step printed and how it ended.
 export PATH=/usr/sbin:/usr/bin
 
-step() {
-    name=$1
-    shift
-    echo
-    echo "@@begin $name"
-    "$@" 2>&1
-    code=$?
-    echo
-    echo "@@end $name $code"
-}
+. /lab/step.sh
 
 value() {
     busybox sed "s/.*$1=\([^ ]*\).*/\1/" /proc/cmdline

@@ -1,12 +1,12 @@
 //! What the nodes showed, as a table for people and as JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::vm::{Accelerator, Ended, Step};
+use crate::workspace::write_json;
 
 /// Steps that every node runs.
 const STEPS: [&str; 3] = ["release", "node", "report"];
@@ -79,8 +79,7 @@ impl Outcome {
 pub(super) fn write(path: &Path, accelerator: Accelerator, outcomes: &[Outcome]) -> Result<()> {
     let nodes: Vec<Value> = outcomes.iter().map(Outcome::to_json).collect();
     let emulated = accelerator == Accelerator::Emulation;
-    let text = serde_json::to_string_pretty(&json!({ "emulated": emulated, "nodes": nodes }))?;
-    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
+    write_json(path, &json!({ "emulated": emulated, "nodes": nodes }))
 }
 
 /// Prints a line per node, and what is wrong with it.

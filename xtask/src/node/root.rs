@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::SUITE;
 use crate::run::{self, say};
 use crate::setup::release::Suite;
-use crate::workspace::{Workspace, create_folder};
+use crate::workspace::{Workspace, create_folder, remove_folder};
 
 /// What a node is made of: its init, its container runtime, what makes networks of pods, and what `base-files` calls a
 /// root file system.
@@ -31,7 +31,7 @@ pub(super) fn fetch(workspace: &Workspace, refresh: bool) -> Result<PathBuf> {
 }
 
 fn make(workspace: &Workspace, root: &Path, archive: &Path) -> Result<()> {
-    remove(root)?;
+    remove_folder(root)?;
     let suite = Suite::fetch(workspace, SUITE)?;
     let packages = suite.closure(&PACKAGES, "")?;
     say(format_args!("node: {} packages of Debian {SUITE}", packages.len()));
@@ -43,12 +43,5 @@ fn make(workspace: &Workspace, root: &Path, archive: &Path) -> Result<()> {
     tar.args(LEFT_OUT.map(|path| format!("--exclude=./{path}")));
     run::output(tar.arg("--directory").arg(root).arg("."), "packing the node's root file system")?;
     fs::rename(&partial, archive).with_context(|| format!("moving {}", partial.display()))?;
-    remove(root)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    Ok(())
+    remove_folder(root)
 }

@@ -1,6 +1,6 @@
 //! What the comparison found, as a table for people and as JSON for programs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::compare::{Counts, Difference};
 use super::values::{Kind, Value};
 use super::{Examined, Outcome};
+use crate::workspace::write_json;
 
 /// The counts of one kind, or of all, over all captures.
 fn total(examined: &[Examined], kind: Option<Kind>) -> Counts {
@@ -38,9 +39,7 @@ pub(super) fn unread(examined: &[Examined]) -> usize {
 
 /// Writes `summary.json` and `differences.jsonl`.
 pub(super) fn write(folder: &Path, examined: &[Examined]) -> Result<()> {
-    let path = folder.join("summary.json");
-    let text = serde_json::to_string_pretty(&summary(examined))?;
-    fs::write(&path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    write_json(&folder.join("summary.json"), &summary(examined))?;
     let path = folder.join("differences.jsonl");
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
     let mut writer = BufWriter::new(file);

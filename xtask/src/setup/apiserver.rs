@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::kubernetes;
 use super::release::Suite;
 use crate::run;
-use crate::workspace::{Workspace, create_folder};
+use crate::workspace::{Workspace, create_folder, remove_folder};
 
 /// Debian 13 has the library of Kubernetes 1.20.
 const SUITE: &str = "sid";
@@ -38,7 +38,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<Programs> {
         let made = build(workspace, &sources)?;
         create_folder(&folder)?;
         fs::rename(&made, &server).with_context(|| format!("moving {} to its place", made.display()))?;
-        fs::remove_dir_all(scratch(workspace)).context("removing what the API server was made of")?;
+        remove_folder(&scratch(workspace))?;
     }
     Ok(Programs { server, kubectl })
 }
@@ -51,9 +51,7 @@ fn scratch(workspace: &Workspace) -> PathBuf {
 fn build(workspace: &Workspace, sources: &Path) -> Result<PathBuf> {
     let scratch = scratch(workspace);
     // Of a build that was interrupted: its packages may be half unpacked, or others by now.
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch).with_context(|| format!("emptying {}", scratch.display()))?;
-    }
+    remove_folder(&scratch)?;
     let tree = scratch.join("tree");
     create_folder(&tree)?;
     let suite = Suite::fetch(workspace, SUITE)?;

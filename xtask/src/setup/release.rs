@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::run;
-use crate::workspace::{Workspace, create_folder};
+use crate::workspace::{Workspace, create_folder, remove_folder};
 
 /// Where Debian releases are: the current ones, then those no longer mirrored.
 const MIRRORS: [&str; 2] = ["http://deb.debian.org/debian", "http://archive.debian.org/debian"];
@@ -74,9 +74,7 @@ impl<'a> Suite<'a> {
     /// Downloads packages and unpacks them into a folder.
     pub(crate) fn unpack(&self, packages: &[String], folder: &Path) -> Result<()> {
         let downloads = self.folder.join("downloads");
-        if downloads.exists() {
-            fs::remove_dir_all(&downloads).with_context(|| format!("emptying {}", downloads.display()))?;
-        }
+        remove_folder(&downloads)?;
         create_folder(&downloads)?;
         let what = match packages {
             [first, .., last] => format!("downloading {} packages, {first} to {last}", packages.len()),
@@ -92,7 +90,7 @@ impl<'a> Suite<'a> {
             let what = format!("unpacking {}", package.display());
             run::output(Command::new("dpkg").arg("-x").arg(&package).arg(folder), &what)?;
         }
-        fs::remove_dir_all(&downloads).with_context(|| format!("removing {}", downloads.display()))
+        remove_folder(&downloads)
     }
 
     /// An apt program that sees nothing but this release.

@@ -1,5 +1,8 @@
 //! What a VM's console says: the output and the exit code of each step of its init.
 
+/// The shell function that runs a step and prints its markers.
+pub(crate) const STEP: &str = include_str!("step.sh");
+
 /// One step of the VM's init.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Step {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::modules;
 use crate::run::say;
 use crate::setup::release::Suite;
-use crate::workspace::{Workspace, create_folder};
+use crate::workspace::{Workspace, create_folder, remove_folder};
 
 /// The cloud flavour: the same kernel with fewer drivers, a third of the size.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -37,6 +37,16 @@ pub(crate) struct Image {
     pub(crate) modules: Vec<PathBuf>,
 }
 
+impl Image {
+    /// The modules by the paths at which inits look for them.
+    pub(crate) fn module_files(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        self.modules.iter().map(|module| {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            (format!("/modules/{name}"), module.clone())
+        })
+    }
+}
+
 /// The kernel from the cache, or downloaded into it.
 pub(crate) fn fetch(workspace: &Workspace, kernel: &Kernel, refresh: bool) -> Result<Image> {
     let folder = workspace.cache.join("kernels").join(kernel.name);
@@ -52,7 +62,7 @@ pub(crate) fn fetch(workspace: &Workspace, kernel: &Kernel, refresh: bool) -> Re
 fn download(workspace: &Workspace, kernel: &Kernel, folder: &Path) -> Result<()> {
     let (partial, root) = (folder.with_extension("partial"), folder.with_extension("unpacked"));
     for old in [&partial, &root] {
-        remove(old)?;
+        remove_folder(old)?;
     }
     create_folder(&partial.join("modules"))?;
     let suite = Suite::fetch(workspace, kernel.suite)?;
@@ -66,8 +76,8 @@ fn download(workspace: &Workspace, kernel: &Kernel, folder: &Path) -> Result<()>
         let path = partial.join(format!("modules/{number:02}-{}.ko", module.name));
         fs::write(&path, &module.content).with_context(|| format!("writing {}", path.display()))?;
     }
-    remove(&root)?;
-    remove(folder)?;
+    remove_folder(&root)?;
+    remove_folder(folder)?;
     fs::rename(&partial, folder)
         .with_context(|| format!("moving {} to {}", partial.display(), folder.display()))
 }
@@ -120,13 +130,6 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).with_context(|| format!("copying {} to {}", from.display(), to.display()))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

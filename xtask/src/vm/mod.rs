@@ -6,6 +6,6 @@ pub(crate) mod kernel;
 pub(crate) mod machine;
 mod modules;
 
-pub(crate) use console::Step;
+pub(crate) use console::{STEP, Step};
 pub(crate) use kernel::{Image, Kernel};
 pub(crate) use machine::{Accelerator, Ended, Machine};
