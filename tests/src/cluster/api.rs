@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 
-use super::objects::{Described, Exposed, NODE};
+use super::objects::{Described, Exposed, NODE, kubeconfig};
 use crate::pod::network::Namespace;
 
 /// How the server answers.
@@ -136,14 +136,8 @@ impl Api {
     /// Writes a kubeconfig for it.
     pub fn kubeconfig(&self, dir: &Path) -> Result<PathBuf> {
         let path = dir.join("kubeconfig");
-        let text = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{ "name": "lab", "cluster": { "server": format!("http://{}", self.address) } }],
-            "users": [{ "name": "tracer", "user": {} }],
-            "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": "tracer" } }],
-            "current-context": "lab",
-        });
+        let cluster = json!({ "server": format!("http://{}", self.address) });
+        let text = kubeconfig("tracer", &cluster, &json!({}));
         fs::write(&path, text.to_string()).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
     }

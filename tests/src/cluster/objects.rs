@@ -138,3 +138,15 @@ fn metadata(name: &str, version: u64) -> Value {
         "creationTimestamp": "2026-01-01T00:00:00Z",
     })
 }
+
+/// How a user reaches a cluster, as clients of Kubernetes read it.
+pub(super) fn kubeconfig(user: &str, cluster: &Value, credentials: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "lab", "cluster": cluster }],
+        "users": [{ "name": user, "user": credentials }],
+        "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": user } }],
+        "current-context": "lab",
+    })
+}

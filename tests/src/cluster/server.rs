@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::node::until;
-use super::objects::{Described, Exposed, NODE};
+use super::objects::{self, Described, Exposed, NODE};
 use crate::Lab;
 use crate::pod::network::{Namespace, wait_for_listener};
 use crate::process::{Running, Signal, run, run_with_input};
@@ -188,14 +188,8 @@ fn kubeconfig(dir: &Path, user: &str) -> PathBuf {
 
 fn config(dir: &Path, user: &str, port: u16) -> Value {
     let authority = dir.join("certs/apiserver.crt");
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{ "name": "lab", "cluster": { "server": url(port), "certificate-authority": authority } }],
-        "users": [{ "name": user, "user": { "token": user } }],
-        "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": user } }],
-        "current-context": "lab",
-    })
+    let cluster = json!({ "server": url(port), "certificate-authority": authority });
+    objects::kubeconfig(user, &cluster, &json!({ "token": user }))
 }
 
 /// An object without what the server alone gives.
