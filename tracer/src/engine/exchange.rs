@@ -63,11 +63,6 @@ impl<R: Resolve> Engine<R> {
     fn connect(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
         let established = record.kind == kind::OPENED;
         let end = if established { record.established } else { record.emitted };
-        let peer_name = self.peer_name(Transport::of(record).peer);
-        let Some(pod) = self.pod(record.cgroup) else { return };
-        let nanoseconds = end.saturating_sub(record.opened);
-        let refused = !established && record.flags & flow_flag::RESET_IN != 0;
-        pod.flow(FlowEvent::Connect { established, refused, nanoseconds }, observer);
         let kind = kind_of(record, CallKind::Connect);
         let what = if kind == CallKind::Metadata {
             What::Metadata(MetadataCall {
@@ -81,14 +76,12 @@ impl<R: Resolve> Engine<R> {
         } else {
             What::Connect { established, syns: record.syns }
         };
-        let call = Call {
-            start: record.opened,
-            end,
-            number: 0,
-            answered: established,
-            peer_name,
-            ..call(record, kind, what)
-        };
+        let call = self.call(record, kind, what);
+        let call = Call { start: record.opened, end, number: 0, answered: established, ..call };
+        let Some(pod) = self.pod(record.cgroup) else { return };
+        let nanoseconds = end.saturating_sub(record.opened);
+        let refused = !established && record.flags & flow_flag::RESET_IN != 0;
+        pod.flow(FlowEvent::Connect { established, refused, nanoseconds }, observer);
         let key = Key { first: record.opened, flow: record.flow, number: 0 };
         pod.tracker.call(key, call, false, record.emitted, 0);
     }
@@ -102,17 +95,10 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let key = Key { first: record.request_first, flow: record.flow, number: record.exchange };
-        let kind = kind_of(record, CallKind::Upstream);
-        let what = match (record.role, kind) {
-            (role::SERVER, _) | (_, CallKind::Dns) => What::Opaque,
-            (_, CallKind::Metadata) => self.metadata_call(record),
-            _ => opaque_or_http(record),
-        };
+        let call = (record.role != role::SERVER).then(|| self.upstream(record));
         if record.response_first != 0 && record.flags & flow_flag::METADATA != 0 {
             self.metadata.wipe(record.flow, record.exchange);
         }
-        let is_call = record.role != role::SERVER;
-        let peer_name = if is_call { self.peer_name(Transport::of(record).peer) } else { None };
         let Some(pod) = self.pod(record.cgroup) else { return };
         let answered = record.response_first != 0;
         // Who closes or resets waits for nothing any more. A response may still come to a half-closed flow.
@@ -126,13 +112,43 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let closing = closing || given_up;
-        if !is_call {
+        let Some(call) = call else {
             pod.tracker.request(key, pending(record, closing), record.updates);
             return;
-        }
+        };
         let end = if answered { record.response_last } else { record.emitted };
-        let call = Call { start: record.request_first, end, answered, peer_name, ..call(record, kind, what) };
+        let call = Call { start: record.request_first, end, answered, ..call };
         pod.tracker.call(key, call, !answered && !closing, record.emitted, record.updates);
+    }
+
+    /// The call that an exchange of a client is.
+    fn upstream(&self, record: &FlowRecord) -> Call {
+        let kind = kind_of(record, CallKind::Upstream);
+        let what = match kind {
+            CallKind::Dns => What::Opaque,
+            CallKind::Metadata => self.metadata_call(record),
+            _ => opaque_or_http(record),
+        };
+        self.call(record, kind, what)
+    }
+
+    /// What all calls of a record have in common; times and outcome are the caller's.
+    fn call(&self, record: &FlowRecord, kind: CallKind, what: What) -> Call {
+        let transport = Transport::of(record);
+        Call {
+            kind,
+            start: 0,
+            end: 0,
+            flow: record.flow,
+            number: record.exchange,
+            local: transport.local,
+            peer: transport.peer,
+            peer_name: self.peer_name(transport.peer),
+            thread: Thread { thread: record.thread, process: record.process },
+            what,
+            messages: Messages::of(record),
+            answered: false,
+        }
     }
 
     fn metadata_call(&self, record: &FlowRecord) -> What {
@@ -290,24 +306,5 @@ fn rest(record: &FlowRecord, closing: bool) -> Rest {
         Rest::Certain
     } else {
         Rest::Possible
-    }
-}
-
-/// What all calls of a record have in common; times and outcome are the caller's.
-fn call(record: &FlowRecord, kind: CallKind, what: What) -> Call {
-    let transport = Transport::of(record);
-    Call {
-        kind,
-        start: 0,
-        end: 0,
-        flow: record.flow,
-        number: record.exchange,
-        local: transport.local,
-        peer: transport.peer,
-        peer_name: None,
-        thread: Thread { thread: record.thread, process: record.process },
-        what,
-        messages: Messages::of(record),
-        answered: false,
     }
 }

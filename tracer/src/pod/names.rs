@@ -48,8 +48,6 @@ pub struct Status {
     pub pods: Vec<(Source, usize)>,
     /// What went wrong, and how often.
     pub failures: BTreeMap<(Resource, Reason), u64>,
-    /// Addresses that have a name.
-    pub peers: usize,
     /// How often a pod or address was not taken because there were too many.
     pub overflow: u64,
 }
@@ -113,7 +111,6 @@ impl Names {
             starting,
             resources,
             failures: self.failures.clone(),
-            peers: self.peers.len(),
             overflow: self.directory.overflow() + self.peers.overflow(),
         }
     }
@@ -198,19 +195,6 @@ impl Names {
         }
     }
 
-    /// The UID by which a pod is known; its cgroup's path when it is none.
-    fn uid(&self, path: &str) -> (String, bool) {
-        let owner = owner(path);
-        let of_container = || {
-            let container = owner.container.as_deref()?;
-            self.directory.pod_of_container(container).map(str::to_owned)
-        };
-        match owner.pod.or_else(of_container) {
-            Some(uid) => (uid, true),
-            None => (path.to_owned(), false),
-        }
-    }
-
     /// Whether a source that works does not know a pod that is there.
     fn is_missing(&self, uid: &str) -> bool {
         let works =
@@ -224,11 +208,11 @@ impl Names {
 impl Resolve for Names {
     fn resolve(&mut self, cgroup: u64) -> Resolved {
         self.drain();
-        let Some(path) = self.table.path(cgroup).map(str::to_owned) else {
+        let Some(path) = self.table.path(cgroup) else {
             let uid = format!("cgroup:{cgroup}");
             return Resolved { pod: Pod { uid, name: None }, known: false };
         };
-        let (uid, is_pod) = self.uid(&path);
+        let (uid, is_pod) = uid(&self.directory, path);
         let name = if is_pod { self.directory.name(&uid) } else { None };
         if is_pod && (self.told.len() < POD_LIMIT || self.told.contains_key(&uid)) {
             self.told.insert(uid.clone(), name.clone());
@@ -246,9 +230,10 @@ impl Resolve for Names {
     }
 
     fn living(&mut self) -> Option<BTreeSet<String>> {
-        let paths: Vec<String> = self.table.living().map(str::to_owned).collect();
+        let directory = &self.directory;
+        let living: BTreeSet<String> = self.table.living().map(|path| uid(directory, path).0).collect();
         // Without even its root the tree could not be read.
-        (!paths.is_empty()).then(|| paths.iter().map(|path| self.uid(path).0).collect())
+        (!living.is_empty()).then_some(living)
     }
 
     fn forgotten(&mut self, uid: &str) {
@@ -274,6 +259,19 @@ impl Resolve for Names {
             }
         }
         renamed
+    }
+}
+
+/// The UID by which a pod is known, and whether it is one: the path of a cgroup that is no pod's stands for itself.
+fn uid(directory: &Directory, path: &str) -> (String, bool) {
+    let owner = owner(path);
+    let of_container = || {
+        let container = owner.container.as_deref()?;
+        directory.pod_of_container(container).map(str::to_owned)
+    };
+    match owner.pod.or_else(of_container) {
+        Some(uid) => (uid, true),
+        None => (path.to_owned(), false),
     }
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{
-    Api, Client, Resource as _,
+    Api, Client,
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Error, Event, watcher},
@@ -82,7 +82,9 @@ trait Told: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned 
     /// What it says, if it says something.
     fn told(self) -> Option<Update>;
     /// That it is gone.
-    fn gone(self) -> Option<Update>;
+    fn gone(self) -> Option<Update> {
+        Some(Update::PeersGone(Self::RESOURCE, objects::name(self.meta())?))
+    }
 }
 
 impl Told for Pod {
@@ -104,10 +106,6 @@ impl Told for Service {
         let (object, named) = objects::service(&self)?;
         Some(Update::Peers(Self::RESOURCE, object, named))
     }
-
-    fn gone(self) -> Option<Update> {
-        Some(Update::PeersGone(Self::RESOURCE, objects::name(self.meta())?))
-    }
 }
 
 impl Told for EndpointSlice {
@@ -116,10 +114,6 @@ impl Told for EndpointSlice {
     fn told(self) -> Option<Update> {
         let (object, named) = objects::endpoints(&self)?;
         Some(Update::Peers(Self::RESOURCE, object, named))
-    }
-
-    fn gone(self) -> Option<Update> {
-        Some(Update::PeersGone(Self::RESOURCE, objects::name(self.meta())?))
     }
 }
 
