@@ -31,14 +31,36 @@ pub(super) struct Reading {
     pub(super) cpu_ns: u64,
     /// Its memory, in bytes.
     pub(super) memory: Memory,
-    /// BPF run time by program, in seconds; zero while the kernel's statistics are off.
-    pub(super) program_seconds: BTreeMap<String, f64>,
-    /// Runs by program; zero while the kernel's statistics are off.
-    pub(super) program_runs: BTreeMap<String, f64>,
-    /// Requests that the agent saw.
+    /// The BPF programs.
+    pub(super) programs: Programs,
+    /// Requests that the agent saw, those of the run-in included.
     pub(super) requests: f64,
+    /// Those of them that the kernel added up.
+    pub(super) folded: f64,
     /// The agent's own accounting.
     pub(super) events: BTreeMap<String, f64>,
+}
+
+/// What the BPF programs took, by their names; zero while the kernel's statistics are off.
+pub(super) struct Programs {
+    /// Run time.
+    pub(super) seconds: BTreeMap<String, f64>,
+    /// Runs.
+    pub(super) runs: BTreeMap<String, f64>,
+}
+
+impl Programs {
+    /// What they took since then.
+    fn since(self, before: &Self) -> Self {
+        let subtract = |now: BTreeMap<String, f64>, before: &BTreeMap<String, f64>| {
+            let since = |(name, value): (String, f64)| {
+                let before = before.get(&name).copied().unwrap_or_default();
+                (name, value - before)
+            };
+            now.into_iter().map(since).collect()
+        };
+        Self { seconds: subtract(self.seconds, &before.seconds), runs: subtract(self.runs, &before.runs) }
+    }
 }
 
 /// Bytes of a process that are in memory.
@@ -60,33 +82,50 @@ impl<'a> Agent<'a> {
         Ok(Self { site, running })
     }
 
-    /// Runs the load and says what the agent took meanwhile; the agent ends.
+    /// Runs the load and says what the agent took meanwhile; the agent ends. It has seen such a load before, as an agent
+    /// has that runs all the time: what is left to do of `run_in` at the beginning is as much as is left of `load` at the end.
     pub(super) fn measure(
         mut self,
+        run_in: impl FnOnce() -> Result<wrk::Result>,
         load: impl FnOnce() -> Result<wrk::Result>,
     ) -> Result<(wrk::Result, Option<Reading>)> {
-        let before = self.cpu_ns()?;
+        run_in()?;
+        let before = self.programs()?;
+        let cpu_before = self.cpu_ns()?;
         let result = load()?;
+        let cpu_ns = self.cpu_ns()?.saturating_sub(cpu_before);
+        let programs = self.programs()?.since(&before);
         std::thread::sleep(DRAIN);
-        let cpu_ns = self.cpu_ns()?.saturating_sub(before);
-        let reading = self.reading(cpu_ns)?;
+        let reading = self.reading(cpu_ns, programs)?;
         self.running.signal(Signal::Interrupt)?;
         self.running.wait(Duration::from_secs(20))?;
         Ok((result, Some(reading)))
     }
 
-    fn reading(&self, cpu_ns: u64) -> Result<Reading> {
+    fn metrics(&self) -> Result<String> {
         let address: SocketAddr = LISTEN.parse().context("reading the agent's address")?;
         let text = self.site.namespace().enter(|| http::get(address, "/metrics"));
-        let text = text.context("getting the agent's /metrics")?;
+        text.context("getting the agent's /metrics")
+    }
+
+    fn programs(&self) -> Result<Programs> {
+        let text = self.metrics()?;
+        Ok(Programs {
+            seconds: metrics::by_label(&text, "tracer_bpf_program_run_seconds_total", "program"),
+            runs: metrics::by_label(&text, "tracer_bpf_program_runs_total", "program"),
+        })
+    }
+
+    fn reading(&self, cpu_ns: u64, programs: Programs) -> Result<Reading> {
+        let text = self.metrics()?;
         let status = format!("/proc/{}/status", self.running.id());
         let memory = fs::read_to_string(&status).with_context(|| format!("reading {status}"))?;
         Ok(Reading {
             cpu_ns,
             memory: Memory::parse(&memory),
-            program_seconds: metrics::by_label(&text, "tracer_bpf_program_run_seconds_total", "program"),
-            program_runs: metrics::by_label(&text, "tracer_bpf_program_runs_total", "program"),
+            programs,
             requests: metrics::sum(&text, "tracer_requests_total"),
+            folded: metrics::sum(&text, "tracer_requests_folded_total"),
             events: metrics::sums(&text, "tracer_events_"),
         })
     }

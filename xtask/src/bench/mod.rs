@@ -27,6 +27,9 @@ mod wrk;
 use agent::{Agent, Reading};
 use site::Site;
 
+/// Seconds of load before each turn, which are not measured: whoever watches has seen such a load for hours as a rule.
+const RUN_IN: u32 = 1;
+
 /// How much to measure.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -151,16 +154,21 @@ impl Bench<'_> {
 
     fn turn(&self, round: u32, mode: Mode, with_statistics: bool) -> Result<Turn> {
         let load = || wrk::run(&self.site, self.options.seconds, self.options.connections);
+        let run_in = || wrk::run(&self.site, RUN_IN, self.options.connections);
         let (site, server) = (&self.site, self.site.server_cgroup());
         let own = &site.tracer;
         let other = self.options.against.as_ref().unwrap_or(own);
         let (load, agent) = match mode {
-            Mode::Untraced => (load()?, None),
-            Mode::Traced => Agent::start(site, own, server)?.measure(load)?,
-            Mode::Against => Agent::start(site, other, server)?.measure(load)?,
-            Mode::TracedBoth => Agent::start(site, own, site.cgroup())?.measure(load)?,
+            Mode::Untraced => {
+                run_in()?;
+                (load()?, None)
+            }
+            Mode::Traced => Agent::start(site, own, server)?.measure(run_in, load)?,
+            Mode::Against => Agent::start(site, other, server)?.measure(run_in, load)?,
+            Mode::TracedBoth => Agent::start(site, own, site.cgroup())?.measure(run_in, load)?,
             Mode::Tcpdump => {
                 let _tcpdump = self.site.tcpdump()?;
+                run_in()?;
                 (load()?, None)
             }
         };

@@ -20,7 +20,7 @@ impl Cost {
     fn of(turns: &[Turn], mode: Mode) -> Option<Self> {
         // The kernel's statistics slow each run down, so the agent's time comes from turns without them.
         let kernel = traced(turns, mode, true).map(|(turn, reading)| {
-            1e9 * reading.program_seconds.values().sum::<f64>() / float(turn.load.requests)
+            1e9 * reading.programs.seconds.values().sum::<f64>() / float(turn.load.requests)
         });
         let agent = traced(turns, mode, false)
             .map(|(turn, reading)| float(reading.cpu_ns) / float(turn.load.requests));
@@ -116,8 +116,9 @@ fn turn_json(turn: &Turn) -> Value {
         json!({
             "cpu_ns": reading.cpu_ns,
             "requests": reading.requests,
-            "program_seconds": reading.program_seconds,
-            "program_runs": reading.program_runs,
+            "folded": reading.folded,
+            "program_seconds": reading.programs.seconds,
+            "program_runs": reading.programs.runs,
             "events": reading.events,
             "memory_peak_bytes": reading.memory.peak,
             "memory_anonymous_bytes": reading.memory.anonymous,
