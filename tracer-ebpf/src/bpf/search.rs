@@ -54,17 +54,16 @@ fn places(bytes: &[u64; WORDS + 1], word: u64) -> u64 {
     places
 }
 
-/// The place of the lowest bit.
+/// The place of the lowest bit. Without a loop: what the compiler makes of one falls into its head, which kernels before 6.12
+/// refuse.
 #[inline(always)]
 fn lowest(bits: u64) -> u32 {
     let lowest = bits.isolate_lowest_one();
-    let mut place = 0;
-    for (number, mask) in [0xaaaa_aaaa_aaaa_aaaa, 0xcccc_cccc_cccc_cccc, 0xf0f0_f0f0_f0f0_f0f0]
-        .into_iter()
-        .chain([0xff00_ff00_ff00_ff00, 0xffff_0000_ffff_0000, 0xffff_ffff_0000_0000])
-        .enumerate()
-    {
-        place |= u32::from(lowest & mask != 0).wrapping_shl(number as u32);
-    }
-    place
+    let bit = |number: u32, mask: u64| u32::from(lowest & mask != 0).wrapping_shl(number);
+    bit(0, 0xaaaa_aaaa_aaaa_aaaa)
+        | bit(1, 0xcccc_cccc_cccc_cccc)
+        | bit(2, 0xf0f0_f0f0_f0f0_f0f0)
+        | bit(3, 0xff00_ff00_ff00_ff00)
+        | bit(4, 0xffff_0000_ffff_0000)
+        | bit(5, 0xffff_ffff_0000_0000)
 }
