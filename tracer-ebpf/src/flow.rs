@@ -15,7 +15,7 @@ pub use crate::{
 use crate::{
     record::{flow_flag, kind, protocol, role},
     segment::{Direction, Segment, tcp_flag},
-    state::seen,
+    state::{clear, seen},
 };
 
 impl FlowState {
@@ -129,11 +129,15 @@ impl FlowState {
     pub fn apply(&mut self, segment: &Segment, plan: &Plan) {
         self.mark(segment);
         if plan.fresh == 0 {
-            self.record.stalled |= u32::from(plan.stalls);
+            if plan.stalls {
+                self.stall(true);
+            }
             return;
         }
         self.dirty = 1;
-        self.record.stalled = 0;
+        if self.seen & seen::STALLED != 0 {
+            self.stall(false);
+        }
         self.pushed = u8::from(segment.has(tcp_flag::PSH));
         if plan.begins && (!plan.response || self.turn == turn::NONE) {
             self.begin_exchange(plan.response);
@@ -201,6 +205,14 @@ impl FlowState {
         plan.begins && self.record.protocol < protocol::OPAQUE
     }
 
+    /// Whether the receiver of the newest message takes no more. That it does is the rule, and known without a look at the
+    /// record's line.
+    #[inline(always)]
+    fn stall(&mut self, stalled: bool) {
+        self.record.stalled = u32::from(stalled);
+        self.seen = if stalled { self.seen | seen::STALLED } else { self.seen & !seen::STALLED };
+    }
+
     #[inline(always)]
     fn begin_exchange(&mut self, response: bool) {
         let record = &mut self.record;
@@ -213,16 +225,13 @@ impl FlowState {
             &mut record.request_bytes,
             &mut record.response_bytes,
         ] {
-            // SAFETY: a field of its own. Volatile, because the compiler makes one `memset` of neighbouring
-            // zeroes, and that of the BPF target is a loop over bytes: a tenth of the programs' time.
-            unsafe { core::ptr::from_mut(field).write_volatile(0) };
+            clear(field);
         }
         record.request_prefix_length = 0;
         record.response_prefix_length = 0;
         record.thread = 0;
         record.process = 0;
         record.updates = 0;
-        record.stalled = 0;
         record.flags &= !(flow_flag::UNSOLICITED | flow_flag::FINAL);
         if response {
             record.flags |= flow_flag::UNSOLICITED;

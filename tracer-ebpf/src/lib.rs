@@ -11,6 +11,7 @@
 
 pub mod counter;
 pub mod flow;
+pub mod fold;
 pub mod frames;
 mod plan;
 mod prefix;

@@ -15,6 +15,8 @@
 #[cfg(target_arch = "bpf")]
 mod bpf;
 
+/// Each program is one function, inlined into what its macro makes: a call costs time and stack, and before Linux 6.0 arm64
+/// refuses programs that both call functions and jump to other programs.
 #[cfg(target_arch = "bpf")]
 mod entry {
     use aya_ebpf::{
@@ -30,6 +32,7 @@ mod entry {
 
     #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
     #[cgroup_skb]
+    #[inline(always)]
     fn tracer_ingress(ctx: SkBuffContext) -> i32 {
         packet::observe(&ctx, Direction::Ingress);
         ALLOW
@@ -37,6 +40,7 @@ mod entry {
 
     #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
     #[cgroup_skb]
+    #[inline(always)]
     fn tracer_egress(ctx: SkBuffContext) -> i32 {
         packet::observe(&ctx, Direction::Egress);
         ALLOW
@@ -44,6 +48,7 @@ mod entry {
 
     #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
     #[cgroup_skb]
+    #[inline(always)]
     fn tracer_walk_in(ctx: SkBuffContext) -> i32 {
         stream::observe(&ctx, Direction::Ingress);
         ALLOW
@@ -51,6 +56,7 @@ mod entry {
 
     #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
     #[cgroup_skb]
+    #[inline(always)]
     fn tracer_walk_out(ctx: SkBuffContext) -> i32 {
         stream::observe(&ctx, Direction::Egress);
         ALLOW
@@ -58,6 +64,7 @@ mod entry {
 
     #[expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
     #[sock_ops]
+    #[inline(always)]
     fn tracer_sockops(ctx: SockOpsContext) -> u32 {
         socket::observe(&ctx);
         1

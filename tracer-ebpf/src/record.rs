@@ -5,6 +5,8 @@ use core::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::fold::Sums;
+
 /// First byte of every record: what it is.
 pub mod kind {
     /// A client flow is established ([`super::FlowRecord`]).
@@ -35,6 +37,8 @@ pub mod kind {
     /// The pod closes a flow on which the peer is silent ([`super::FlowRecord`]): it waits no longer. The kernel goes on
     /// until it gives up.
     pub const ABANDONED: u8 = 13;
+    /// Requests of a flow that needed no detail, added up ([`super::FoldedRecord`]).
+    pub const FOLDED: u8 = 14;
 }
 
 /// Who opened the connection.
@@ -268,6 +272,26 @@ impl fmt::Debug for PayloadRecord {
             .field("payload_length", &self.payload_length)
             .finish_non_exhaustive()
     }
+}
+
+/// Requests of a flow that are told of in no record of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FoldedRecord {
+    /// [`kind::FOLDED`].
+    pub kind: u8,
+    /// Bits of [`flow_flag`].
+    pub flags: u8,
+    /// Always zero.
+    pub reserved: [u8; 2],
+    /// As [`FlowRecord::retransmits`].
+    pub retransmits: u32,
+    /// The flow.
+    pub flow: u64,
+    /// cgroup v2 id of the socket.
+    pub cgroup: u64,
+    /// The requests.
+    pub sums: Sums,
 }
 
 /// Head of some bytes of a flow with frames; `length` bytes follow, padded to one of [`STREAM_SIZES`].

@@ -28,6 +28,9 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Records taken per tick before time moves on: more than a full ring holds.
 const RECORDS_PER_TICK: usize = 1 << 20;
 
+/// How long sums are kept by the kernel, and a tick.
+const UNFOLD: Duration = Duration::from_nanos(tracer_ebpf::fold::KEEP).saturating_add(TICK);
+
 /// How long the end waits for programs that still run.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -63,6 +66,8 @@ pub struct Session {
     engine: Engine<Names>,
     consumed: u64,
     malformed: u64,
+    /// Whether the log says that the programs could not be told something.
+    has_complained: bool,
 }
 
 impl Session {
@@ -74,8 +79,11 @@ impl Session {
         let source = LiveSource::start(options)?;
         let traced = options.cgroups.first().and_then(|path| cgroup::mount_point_of(path));
         let root = traced.or_else(cgroup::mount_point).unwrap_or_else(|| "/sys/fs/cgroup".into());
-        let engine = Engine::new(Names::new(CgroupTable::new(root)), wall_clock(), policy);
-        Ok(Self { source, engine, consumed: 0, malformed: 0 })
+        let mut engine = Engine::new(Names::new(CgroupTable::new(root)), wall_clock(), policy);
+        if let Some(folding) = options.folding {
+            engine.fold(folding);
+        }
+        Ok(Self { source, engine, consumed: 0, malformed: 0, has_complained: false })
     }
 
     /// Names pods by what these sources tell.
@@ -115,6 +123,18 @@ impl Session {
         self.engine.set_clock(wall_clock());
         self.drain(observer);
         self.engine.advance(now, observer);
+        self.tell();
+    }
+
+    /// Tells the programs what they may fold.
+    fn tell(&mut self) {
+        for order in self.engine.orders() {
+            if let Err(error) = self.source.tell(order)
+                && !std::mem::replace(&mut self.has_complained, true)
+            {
+                tracing::warn!("cannot tell the BPF programs which requests to add up: {error}");
+            }
+        }
     }
 
     /// Leaves out what a cgroup does: tracer's own.
@@ -130,9 +150,22 @@ impl Session {
 
     /// Detaches, drains what is left and settles everything.
     pub fn finish(&mut self, observer: &mut dyn Observer) {
+        self.unfold(observer);
         self.source.detach();
         self.drain_rest(observer);
         self.engine.finish(boot_time(), observer);
+    }
+
+    /// Waits for what the kernel has added up: it comes with the next exchange of each flow.
+    fn unfold(&mut self, observer: &mut dyn Observer) {
+        if !self.engine.unfold() {
+            return;
+        }
+        let until = Instant::now() + UNFOLD;
+        self.tell();
+        while Instant::now() < until && self.source.wait(TICK).is_ok() {
+            self.tick(observer);
+        }
     }
 
     /// A program may still run on another CPU when its link is gone: drains until every record that was counted

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use tracer::{
     clock::WallClock,
-    engine::{Engine, FlowEvent, Observer, Resolve, Resolved},
+    engine::{Engine, FlowEvent, Folding, Observer, Resolve, Resolved},
     finding::Period,
     flow::decode::decode,
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
 };
-use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, STREAM_SIZES, StreamHead, kind, protocol};
+use tracer_ebpf::fold::BOUNDS;
+use tracer_ebpf::record::{DatagramRecord, FlowRecord, FoldedRecord, PayloadRecord, STREAM_SIZES, StreamHead, kind, protocol};
 
 struct Named;
 
@@ -30,6 +31,15 @@ impl Observer for Check {
         assert_eq!(request.total(), messages.response_last.saturating_sub(messages.request_first));
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, folded: &Folded) {
+        let (mut count, mut sum) = (0, 0);
+        for (nanoseconds, times) in folded.durations() {
+            count += u64::from(times);
+            sum += nanoseconds * u64::from(times);
+        }
+        assert_eq!((count, sum), (folded.count, folded.stages.total()));
+    }
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
@@ -39,17 +49,19 @@ impl Observer for Check {
 // Flows with frames have few ids, so that their bytes find them.
 fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
     let mut engine = Engine::new(Named, WallClock::UNIX, Period::LastMinute);
+    engine.fold(Folding { above: 1, longest: u64::MAX });
     let mut now = 0u64;
     for (selector, mut bytes) in input {
         now = now.saturating_add(u64::from(selector >> 3) * 50_000_000);
         let flow = u64::from(selector >> 6) + 1;
-        let (kind, size) = match selector % 12 {
+        let (kind, size) = match selector % 13 {
             0 => (kind::OPENED, size_of::<FlowRecord>()),
             1 | 2 => (kind::EXCHANGE, size_of::<FlowRecord>()),
             3 => (kind::CLOSED, size_of::<FlowRecord>()),
             4 => (kind::CONNECT_FAILED, size_of::<FlowRecord>()),
             5 | 6 => (kind::DATAGRAM, size_of::<DatagramRecord>()),
             7 => (kind::FRAMED, size_of::<FlowRecord>()),
+            11 => (kind::FOLDED, size_of::<FoldedRecord>()),
             8..=10 => (kind::STREAM, size_of::<StreamHead>() + STREAM_SIZES[usize::from(selector >> 6) % 3]),
             _ => (kind::PAYLOAD, size_of::<PayloadRecord>()),
         };
@@ -67,10 +79,21 @@ fuzz_target!(|input: Vec<(u8, Vec<u8>)>| {
             let head: &mut StreamHead = bytemuck::from_bytes_mut(head);
             (head.flow, head.length) = (flow, head.length % (room.len() as u32 + 1));
         }
+        if kind == kind::FOLDED && selector >> 7 == 1 {
+            let sums = &mut bytemuck::from_bytes_mut::<FoldedRecord>(record).sums;
+            sums.buckets.iter_mut().for_each(|count| *count %= 1000);
+            sums.count = sums.buckets.iter().sum();
+            (sums.receive, sums.send) = (sums.receive % 1000, sums.send % 1000);
+            sums.own = sums.buckets.iter().zip(BOUNDS).map(|(count, bound)| u64::from(*count) * bound).sum();
+            let slowest = sums.buckets.iter().zip(BOUNDS).rev().find(|(count, _)| **count > 0);
+            sums.longest = slowest.map_or(0, |(_, bound)| bound as u32);
+            sums.last = sums.first.saturating_add(sums.own + 2000);
+        }
         if let Ok(record) = decode(record) {
             engine.ingest(record, &mut Check);
         }
         engine.advance(now, &mut Check);
+        let _orders = engine.orders();
     }
     engine.finish(now, &mut Check);
     let _summary = engine.summary();

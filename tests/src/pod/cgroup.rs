@@ -93,6 +93,13 @@ pub struct PodCgroup {
 }
 
 impl PodCgroup {
+    /// The cgroup of another container of the pod, made when it is not there.
+    pub fn container(&self, name: &str) -> Result<Self> {
+        let dir = self.dir.with_file_name(hex::<4>(&self.uid, name));
+        fs::create_dir_all(&dir).with_context(|| format!("make the cgroup {}", dir.display()))?;
+        Ok(Self { uid: self.uid.clone(), dir })
+    }
+
     /// A command that enters the cgroup before the program starts, so that the program's sockets belong
     /// to it. The program dies with the thread that starts it.
     #[must_use]

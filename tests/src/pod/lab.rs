@@ -126,7 +126,16 @@ impl Pod {
     /// namespace, with its resolv.conf. The program dies with the thread that starts it.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = self.cgroup.entered();
+        self.command_of(&self.cgroup, program)
+    }
+
+    /// The same in another container of the pod.
+    pub fn container_command(&self, container: &str, program: &str) -> Result<Command> {
+        Ok(self.command_of(&self.cgroup.container(container)?, program))
+    }
+
+    fn command_of(&self, cgroup: &PodCgroup, program: &str) -> Command {
+        let mut command = cgroup.entered();
         command.args(["ip", "netns", "exec", self.namespace.name(), program]);
         command
     }

@@ -36,6 +36,8 @@ pub struct PodSummary {
     pub workload: Option<Workload>,
     /// Requests it answered.
     pub requests: u64,
+    /// Those of them that are known by their sums only.
+    pub folded: u64,
     /// Their total time in seconds.
     pub total_seconds: f64,
     /// That time by stage, in seconds.

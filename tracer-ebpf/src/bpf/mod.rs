@@ -4,6 +4,7 @@ pub(crate) mod map;
 pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod payload;
+mod pods;
 mod search;
 pub(crate) mod socket;
 pub(crate) mod stream;

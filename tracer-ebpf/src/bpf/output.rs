@@ -4,7 +4,11 @@ use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit},
 };
-use tracer_ebpf::{counter::Counter, flow::FlowState, record::FlowRecord};
+use tracer_ebpf::{
+    counter::Counter,
+    flow::FlowState,
+    record::{FlowRecord, FoldedRecord, kind},
+};
 
 use super::map::{self, RECORDS};
 
@@ -26,6 +30,26 @@ pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) -> bool {
     let taken = !slot.is_null();
     state.emitted(kind, taken);
     taken
+}
+
+/// Emits what was folded of the flow. When the ring has no room, it is tried again later, as long as the flow lasts.
+#[inline(always)]
+pub(crate) fn emit_sums(state: &mut FlowState, time: u64) {
+    let slot = reserve::<FoldedRecord>();
+    if !slot.is_null() {
+        // SAFETY: `slot` has room for a record and is aligned to eight bytes; every byte is written.
+        unsafe {
+            (*slot).kind = kind::FOLDED;
+            (*slot).flags = state.record.flags;
+            (*slot).reserved = [0; 2];
+            (*slot).retransmits = state.record.retransmits;
+            (*slot).flow = state.record.flow;
+            (*slot).cgroup = state.record.cgroup;
+            core::ptr::copy_nonoverlapping(&raw const state.sums, &raw mut (*slot).sums, 1);
+            bpf_ringbuf_submit(slot.cast(), wake_flags(time));
+        }
+    }
+    state.told_sums(!slot.is_null(), time);
 }
 
 /// Room for a record, or null; counted as emitted, and as dropped when the ring has none.

@@ -17,7 +17,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    map, output, payload, stream, task,
+    map, output, payload, pods, stream, task,
     tcp_sock::{fills_hole, read_tcp_sock},
 };
 
@@ -173,12 +173,7 @@ fn follow(
     payload: u32,
 ) {
     if plan.emit_before {
-        // The socket's counters lie in cache lines of their own, cold here: one exchange in sixteen looks at
-        // them, and the close.
-        if state.record.exchange & 0xf == 1 {
-            read_tcp_sock(socket, state);
-        }
-        output::emit_flow(state, kind::EXCHANGE, segment.time);
+        end_exchange(socket, state, segment.time);
     }
     state.apply(segment, plan);
     if plan.begins && segment.direction == Direction::Egress {
@@ -199,10 +194,34 @@ fn follow(
         read_tcp_sock(socket, state);
         output::emit_flow(state, kind::EXCHANGE, segment.time);
     }
+    // After such a segment there may be none for a long time.
+    if plan.emit_after && state.has_sums() || plan.emit_before && state.are_sums_due(segment.time) {
+        read_tcp_sock(socket, state);
+        output::emit_sums(state, segment.time);
+    }
+    let is_call = segment.direction == Direction::Egress && state.record.role != role::SERVER;
+    if is_call && (plan.fresh != 0 || segment.has(tcp_flag::SYN)) {
+        pods::calls(state, segment.time);
+    }
     // A socket that aborts is closed before its reset leaves: the record of the close does not know.
     if segment.direction == Direction::Egress && segment.has(tcp_flag::RST) {
         output::emit_flow(state, kind::RESET, segment.time);
     }
+}
+
+/// The flow's next exchange begins: the last one is emitted, or folded.
+#[inline(always)]
+fn end_exchange(socket: *mut bpf_sock, state: &mut FlowState, time: u64) {
+    if pods::folds(state) {
+        state.fold();
+        return;
+    }
+    // The socket's counters lie in cache lines of their own, cold here: one exchange in sixteen looks at
+    // them, and the close.
+    if state.record.exchange & 0xf == 1 {
+        read_tcp_sock(socket, state);
+    }
+    output::emit_flow(state, kind::EXCHANGE, time);
 }
 
 /// Notes who sends the message: the current task, unless it is not the one that sent before. Then a delayed

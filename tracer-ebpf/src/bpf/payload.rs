@@ -23,7 +23,7 @@ use super::{
     map::{self, PACKETS},
     output,
     packet::Headers,
-    task,
+    pods, task,
 };
 
 /// Where the new bytes of a segment lie: not those that were counted before.
@@ -105,6 +105,11 @@ pub(crate) fn metadata(
 pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direction) {
     let (thread, process) = if direction == Direction::Egress { task::current() } else { (0, 0) };
     let length = ctx.len().saturating_sub(headers.payload);
+    // SAFETY: the helpers read the socket's cgroup and the clock.
+    let (cgroup, time) = unsafe { (bpf_skb_cgroup_id(ctx.as_ptr().cast()), bpf_ktime_get_boot_ns()) };
+    if direction == Direction::Egress {
+        pods::calls_from(cgroup, time);
+    }
     // SAFETY: the size is a constant; null is checked; every field is written before submit, and of the
     // payload as many bytes as `payload_length` says.
     unsafe {
@@ -120,8 +125,7 @@ pub(crate) fn datagram(ctx: &SkBuffContext, headers: &Headers, direction: Direct
         (*record).remote_port = headers.remote_port;
         (*record).thread = thread;
         (*record).process = process;
-        (*record).cgroup = bpf_skb_cgroup_id(ctx.as_ptr().cast());
-        let time = bpf_ktime_get_boot_ns();
+        (*record).cgroup = cgroup;
         (*record).time = time;
         (*record).local = headers.local;
         (*record).remote = headers.remote;

@@ -75,7 +75,11 @@ fn closed(ctx: &SockOpsContext) {
         state.record.retransmits = retransmits;
         let kind = state.closing_kind();
         // SAFETY: the helper only reads the clock.
-        output::emit_flow(state, kind, unsafe { bpf_ktime_get_boot_ns() });
+        let time = unsafe { bpf_ktime_get_boot_ns() };
+        if state.has_sums() {
+            output::emit_sums(state, time);
+        }
+        output::emit_flow(state, kind, time);
     }
 }
 

@@ -29,6 +29,13 @@ pub(super) struct Kept {
     waterfall: usize,
 }
 
+impl Kept {
+    /// Whether sums of requests do not do.
+    pub(super) fn needs_each(&self) -> bool {
+        self.requests.is_some() || self.waterfall > 0
+    }
+}
+
 /// Keeps what the outputs need of each request.
 pub(super) struct Collector {
     lines: Option<(PathBuf, BufWriter<File>)>,

@@ -11,10 +11,15 @@ use super::{
     collector::{Collector, Kept},
     configured::Configured,
     naming::Naming,
-    options::{Output, Target, start},
+    options::{Detail, Output, Target, start},
     stop::{Stop, parse_seconds},
 };
-use crate::{export::json, finding::Period, session::TICK, source::live::wall_clock};
+use crate::{
+    export::json,
+    finding::Period,
+    session::TICK,
+    source::live::{Options, wall_clock},
+};
 
 /// Arguments of `tracer live`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +28,8 @@ pub(super) struct Args {
     target: Target,
     #[command(flatten)]
     naming: Naming,
+    #[command(flatten)]
+    detail: Detail,
     #[command(flatten)]
     configured: Configured,
     /// Seconds to trace; until interrupted when not given
@@ -39,7 +46,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let policy = args.configured.policy(Period::WholeRun)?;
     let mut collector = Collector::new(&args.kept, wall_clock())?;
-    let mut session = start(&args.target.options(0)?, policy, &args.naming)?;
+    let longest = if args.kept.needs_each() { Duration::ZERO } else { Duration::MAX };
+    let options = Options { folding: args.detail.folding(longest), ..args.target.options(0)? };
+    let mut session = start(&options, policy, &args.naming)?;
     let stop = Stop::after(args.duration)?;
     while !stop.is_now() {
         session.source().wait(TICK)?;

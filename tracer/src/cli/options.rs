@@ -1,12 +1,13 @@
 //! Flags that several commands share.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::naming::Naming;
 use crate::{
+    engine::Folding,
     finding::Policy,
     proto::metadata,
     session::Session,
@@ -63,7 +64,25 @@ impl Target {
             captures: snap_length > 0,
             packet_ring_bytes: 16 << 20,
             metadata: metadata::ADDRESSES.iter().chain(&self.metadata).copied().collect(),
+            folding: None,
         }
+    }
+}
+
+/// Which requests come one by one.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Detail {
+    /// Above so many requests per second of a pod that calls nobody, let the kernel add up the quick ones, which are told of
+    /// by their sums only; 0 to tell of each
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1000, env = "TRACER_FOLD_ABOVE")]
+    fold_above: u32,
+}
+
+impl Detail {
+    /// What may be folded when who reads the requests wants to see all that take longer than `longest`.
+    pub(super) fn folding(self, longest: Duration) -> Option<Folding> {
+        let longest = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        (self.fold_above > 0 && longest > 0).then_some(Folding { above: self.fold_above, longest })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tracer_ebpf::record::{FlowRecord, flow_flag, kind, protocol, role};
+use tracer_ebpf::record::{FlowRecord, FoldedRecord, flow_flag, kind, protocol, role};
 
 use super::{Engine, FlowEvent, Observer, Resolve};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
     request::{
         Call, CallKind, Marks, Thread, What,
+        folded::Folded,
         pod::{Key, Pending},
         wait::Rest,
     },
@@ -47,7 +48,25 @@ impl<R: Resolve> Engine<R> {
                 self.closed(record, observer);
             }
         }
-        self.retransmitted(record, observer);
+        let is_over = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
+        self.retransmitted(Sent::of(record), is_over, observer);
+    }
+
+    pub(super) fn folded(&mut self, record: &FoldedRecord, observer: &mut dyn Observer) {
+        if record.flow == 0 {
+            self.oddities.unidentified += 1;
+            return;
+        }
+        let Some(folded) = Folded::of(record) else {
+            self.oddities.implausible += 1;
+            return;
+        };
+        if let Some(pod) = self.pod(record.cgroup) {
+            pod.tracker.folded(folded.thread, record.flow, folded.last);
+            pod.folded(&folded, observer);
+        }
+        let FoldedRecord { flow, cgroup, flags, retransmits, .. } = *record;
+        self.retransmitted(Sent { flow, cgroup, flags, retransmits }, false, observer);
     }
 
     /// Before anything of the flow ends: calls that wait are those of a server that may be gone.
@@ -192,18 +211,35 @@ impl<R: Resolve> Engine<R> {
     }
 
     /// Counts retransmissions as they grow: long-lived flows may never close.
-    fn retransmitted(&mut self, record: &FlowRecord, observer: &mut dyn Observer) {
-        let joined = record.flags & flow_flag::JOINED != 0;
-        if record.retransmits == 0 && !joined {
+    fn retransmitted(&mut self, sent: Sent, is_over: bool, observer: &mut dyn Observer) {
+        let joined = sent.flags & flow_flag::JOINED != 0;
+        if sent.retransmits == 0 && !joined {
             return;
         }
-        let known = self.retransmits.update(record).unwrap_or(if joined { record.retransmits } else { 0 });
-        let more = record.retransmits.saturating_sub(known);
+        let known =
+            self.retransmits.update(sent, is_over).unwrap_or(if joined { sent.retransmits } else { 0 });
+        let more = sent.retransmits.saturating_sub(known);
         if more > 0
-            && let Some(pod) = self.pod(record.cgroup)
+            && let Some(pod) = self.pod(sent.cgroup)
         {
             pod.flow(FlowEvent::Retransmits(more), observer);
         }
+    }
+}
+
+/// What a record says about what a flow sent.
+#[derive(Clone, Copy)]
+struct Sent {
+    flow: u64,
+    cgroup: u64,
+    flags: u8,
+    retransmits: u32,
+}
+
+impl Sent {
+    fn of(record: &FlowRecord) -> Self {
+        let FlowRecord { flow, cgroup, flags, retransmits, .. } = *record;
+        Self { flow, cgroup, flags, retransmits }
     }
 }
 
@@ -218,14 +254,13 @@ pub(super) struct Retransmits {
 
 impl Retransmits {
     /// Takes the record's count and gives the one before: of a forgotten flow the same, of a new one none.
-    fn update(&mut self, record: &FlowRecord) -> Option<u32> {
-        let closing = record.kind == kind::CLOSED || record.kind == kind::CONNECT_FAILED;
-        let known = if closing {
-            self.flows.remove(&record.flow)
+    fn update(&mut self, sent: Sent, is_over: bool) -> Option<u32> {
+        let known = if is_over {
+            self.flows.remove(&sent.flow)
         } else {
-            self.flows.insert(record.flow, record.retransmits)
+            self.flows.insert(sent.flow, sent.retransmits)
         };
-        let known = known.or((record.flow <= self.forgotten).then_some(record.retransmits));
+        let known = known.or((sent.flow <= self.forgotten).then_some(sent.retransmits));
         if self.flows.len() > RETRANSMIT_LIMIT
             && let Some((flow, _)) = self.flows.pop_first()
         {

@@ -67,7 +67,9 @@ impl<R: Resolve> Engine<R> {
         self.oddities.add(&state);
         self.by_uid.remove(&state.pod.uid);
         let moved = self.pods.len();
-        self.by_cgroup.retain(|_, place| *place != at);
+        let gone = self.by_cgroup.extract_if(|_, place| *place == at);
+        gone.for_each(|(cgroup, _)| self.places.forget(cgroup));
+        self.places.give_back(state.place);
         if let Some(last) = self.pods.get(at) {
             self.by_uid.insert(last.pod.uid.clone(), at);
             for place in self.by_cgroup.values_mut().filter(|place| **place == moved) {

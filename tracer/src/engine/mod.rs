@@ -3,6 +3,7 @@
 
 mod dns;
 mod exchange;
+mod folding;
 mod gone;
 mod hold;
 mod metadata;
@@ -19,7 +20,11 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-pub use self::{pod::PodState, told::On};
+pub use self::{
+    folding::{Folding, Order},
+    pod::PodState,
+    told::On,
+};
 use crate::{
     clock::WallClock,
     finding::{Event, Ledger, Policy},
@@ -27,6 +32,7 @@ use crate::{
     pod::Pod,
     request::{
         Attribution, Call, Request,
+        folded::Folded,
         totals::{ABANDONED, PodSummary},
     },
 };
@@ -106,6 +112,8 @@ pub enum FlowEvent {
 pub trait Observer {
     /// A request settled.
     fn request(&mut self, request: &Request);
+    /// Requests of which only the sums are known.
+    fn folded(&mut self, _pod: &Arc<Pod>, _folded: &Folded) {}
     /// A call settled, after the requests it belongs to.
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution);
     /// A flow of the pod opened, failed, retransmitted or closed.
@@ -180,6 +188,7 @@ pub struct Engine<R> {
     policy: Policy,
     ledger: Ledger,
     oddities: Oddities,
+    places: folding::Seats,
     /// The cgroup of tracer itself.
     own: Option<u64>,
     /// When it is looked next which pods there are.
@@ -201,6 +210,7 @@ impl<R: Resolve> Engine<R> {
             policy: policy.into(),
             ledger: Ledger::default(),
             oddities: Oddities::default(),
+            places: folding::Seats::default(),
             own: None,
             next_look: 0,
         }
@@ -210,6 +220,7 @@ impl<R: Resolve> Engine<R> {
     pub fn ingest(&mut self, record: Record<'_>, observer: &mut dyn Observer) {
         match record {
             Record::Flow(record) => self.flow(record, observer),
+            Record::Folded(record) => self.folded(record, observer),
             Record::Datagram(record) => self.datagram(record),
             Record::Payload(record) => self.metadata.ingest(record),
             Record::Stream(head, bytes) => self.stream(head, bytes),
@@ -225,8 +236,14 @@ impl<R: Resolve> Engine<R> {
     pub fn advance(&mut self, now: u64, observer: &mut dyn Observer) {
         self.rename(observer);
         for pod in &mut self.pods {
-            if !pod.waits(now, &self.resolver) {
-                pod.advance(now, &mut self.ledger, observer);
+            if pod.waits(now, &self.resolver) {
+                continue;
+            }
+            pod.advance(now, &mut self.ledger, observer);
+            if let Some(folding) = self.places.folding
+                && let Some(below) = pod.fold(now, folding)
+            {
+                self.places.below(pod.place, below);
             }
         }
     }
@@ -338,13 +355,15 @@ impl<R: Resolve> Engine<R> {
         let at = *self.by_uid.entry(pod.uid.clone()).or_insert(next);
         if at == next {
             let is_awaited = self.resolver.is_awaited(&pod);
-            self.pods.push(PodState::new(Arc::new(pod), &self.policy, is_awaited));
+            let place = self.places.take();
+            self.pods.push(PodState::new(Arc::new(pod), &self.policy, is_awaited, place));
         }
         if self.by_cgroup.len() >= 4 * POD_LIMIT {
-            self.by_cgroup.clear();
+            self.by_cgroup.drain().for_each(|(cgroup, _)| self.places.forget(cgroup));
         }
         if known {
             self.by_cgroup.insert(cgroup, at);
+            self.places.place(cgroup, self.pods.get(at).and_then(|pod| pod.place));
         }
         at
     }

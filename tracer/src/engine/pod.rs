@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{FlowEvent, Observer, Resolve, gone::Presence, hold::Hold, peers::Peers};
+use super::{
+    FlowEvent, Observer, Resolve,
+    folding::{Folding, Pace},
+    gone::Presence,
+    hold::Hold,
+    peers::Peers,
+};
 use crate::{
     finding::{Event, Ledger, Policy, Watch},
     flow::Messages,
@@ -10,6 +16,7 @@ use crate::{
     proto::lookup::{Lookups, Report, Sighting},
     request::{
         Call, CallKind, Marks, What,
+        folded::Folded,
         pod::{Key, PodTracker, Settled},
         totals::{PodSummary, Totals},
     },
@@ -23,6 +30,9 @@ pub struct PodState {
     pub(super) lookups: Lookups,
     pub(super) peers: Peers,
     pub(super) presence: Presence,
+    pub(super) pace: Pace,
+    /// Where the programs find what to fold of it.
+    pub(super) place: Option<u32>,
     totals: Totals,
     watch: Watch,
     /// While the pod's name is about to be known.
@@ -30,7 +40,7 @@ pub struct PodState {
 }
 
 impl PodState {
-    pub(super) fn new(pod: Arc<Pod>, policy: &Policy, is_awaited: bool) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, policy: &Policy, is_awaited: bool, place: Option<u32>) -> Self {
         Self {
             hold: is_awaited.then(Hold::default),
             watch: Watch::new(Arc::clone(&pod), policy),
@@ -39,6 +49,8 @@ impl PodState {
             lookups: Lookups::default(),
             peers: Peers::default(),
             presence: Presence::default(),
+            pace: Pace::default(),
+            place,
             totals: Totals::default(),
         }
     }
@@ -62,6 +74,20 @@ impl PodState {
         }
         self.end_hold(observer);
         observer.flow(&self.pod, event);
+    }
+
+    /// Requests that the kernel added up: not those of a pod whose name is waited for.
+    pub(super) fn folded(&mut self, folded: &Folded, observer: &mut dyn Observer) {
+        self.pace.see_folded(folded);
+        self.totals.add_folded(folded);
+        self.watch.folded(folded);
+        observer.folded(&self.pod, folded);
+    }
+
+    /// What the kernel is to fold from now on, when that changes.
+    pub(super) fn fold(&mut self, now: u64, folding: Folding) -> Option<u64> {
+        let tracker = &self.tracker;
+        self.pace.advance(now, folding, || tracker.is_calling())
     }
 
     /// Not later than the start of any request or call that may still settle; while the pod's name is awaited, not later
@@ -97,11 +123,16 @@ impl PodState {
             self.lookup(report, now);
         }
         let (pod, totals, watch) = (&self.pod, &mut self.totals, &mut self.watch);
-        let peers = &mut self.peers;
+        let (peers, pace) = (&mut self.peers, &mut self.pace);
         peers.advance(now, &self.tracker, &mut |outage| {
             watch.outage(outage, &mut |event| observer.finding(&event));
         });
-        self.tracker.advance(pod, now, &mut |settled| settle(pod, totals, watch, peers, observer, settled));
+        self.tracker.advance(pod, now, &mut |settled| {
+            if let Settled::Request(request) = settled {
+                pace.see(request.total());
+            }
+            settle(pod, totals, watch, peers, observer, settled);
+        });
         self.watch.advance(now, ledger, &mut |event| observer.finding(&event));
     }
 

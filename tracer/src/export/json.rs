@@ -54,6 +54,7 @@ pub(crate) fn pod(summary: &PodSummary, clock: WallClock) -> Json {
         "name": name.map(|name| &name.name),
         "workload": workload.map(|workload| json!({ "kind": workload.kind, "name": workload.name })),
         "requests": totals.requests,
+        "folded": totals.folded,
         "total_seconds": seconds(totals.stages.total()),
         "stages": object(stages),
         "attribution": object(attribution),

@@ -13,6 +13,7 @@ fn the_summary_has_the_documented_shape() {
                 "name": "backend-0",
                 "workload": null,
                 "requests": 2,
+                "folded": 0,
                 "total_seconds": 0.210_469_134,
                 "stages": {
                     "receive": 0.000_024_69,

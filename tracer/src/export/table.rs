@@ -48,7 +48,12 @@ fn write_pod(table: &mut String, summary: &PodSummary, clock: WallClock) {
     let _ = writeln!(table, "  calls       {}", calls(totals));
     let attributed = Attribution::ALL.iter().zip(totals.attribution);
     let attributed: Vec<_> = attributed.map(|(name, count)| format!("{} {count}", name.name())).collect();
-    let _ = writeln!(table, "  attributed  {}\n", attributed.join(", "));
+    let _ = writeln!(table, "  attributed  {}", attributed.join(", "));
+    if totals.folded > 0 {
+        let requests = text::count(totals.folded, "request", "requests");
+        let _ = writeln!(table, "  folded      {requests} that were quick while the pod called nobody");
+    }
+    table.push('\n');
     for finding in &summary.findings {
         *table += &self::finding(finding, clock, WIDTH);
         table.push('\n');

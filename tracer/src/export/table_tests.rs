@@ -35,6 +35,17 @@ events: 40 emitted = 40 consumed + 0 dropped
 }
 
 #[test]
+fn says_how_many_requests_are_known_by_their_sums_only() {
+    let mut summary = fixture::summary();
+    summary.pods[0].totals.add_folded(&fixture::folded());
+    let table = breakdown(&summary, WallClock::UNIX);
+    assert!(table.starts_with("pod shop/backend-0: 4 requests, mean 53.52 ms\n"), "{table}");
+    let expected =
+        "shared 2, none 0\n  folded      2 requests that were quick while the pod called nobody\n\n";
+    assert!(table.contains(expected), "{table}");
+}
+
+#[test]
 fn says_clearly_when_it_is_partial() {
     let mut summary = fixture::summary();
     summary.accounting.emitted = 52;

@@ -14,7 +14,7 @@ use super::{
     value::{evidence, ratio},
     window::{Merge, PerDestination, Window},
 };
-use crate::request::{Attribution, Call, CallKind, Request};
+use crate::request::{Attribution, Call, CallKind, Request, folded::Folded};
 
 /// Share of the requests' time, from which on it is critical.
 const CRITICAL_SHARE: f64 = 0.5;
@@ -140,6 +140,10 @@ impl Rule for ClientThrottle {
                 called.push(call.peer);
             }
         }
+    }
+
+    fn folded(window: &mut Window<Tally>, folded: &Folded) {
+        window.at(folded.first).total += folded.stages.total();
     }
 
     fn call(window: &mut Window<Tally>, call: &Call, _: Attribution, _: &Thresholds) -> Proves {

@@ -18,7 +18,7 @@ use crate::{
         lookup::Lookup,
         stream::{Head, Protocol},
     },
-    request::{Attribution, Call, CallKind, Marks, Request, Stages, Thread, What},
+    request::{Attribution, Call, CallKind, Marks, Request, Stages, Thread, What, folded::Folded},
 };
 
 pub(super) const MS: u64 = 1_000_000;
@@ -37,6 +37,10 @@ impl<R: Rule> Case<R> {
 
     pub(super) fn request(&mut self, request: &Request) {
         R::request(&mut self.window, request);
+    }
+
+    pub(super) fn folded(&mut self, folded: &Folded) {
+        R::folded(&mut self.window, folded);
     }
 
     pub(super) fn call(&mut self, call: &Call, attribution: Attribution) -> Proves {

@@ -8,7 +8,7 @@ use super::{
     value::Fields,
     window::{Merge, Period, Window},
 };
-use crate::request::{Attribution, Call, Outage, Request};
+use crate::request::{Attribution, Call, Outage, Request, folded::Folded};
 
 /// A kind of finding.
 pub struct Kind {
@@ -132,6 +132,9 @@ pub(super) trait Rule: Sized + 'static {
     /// Sees a settled request.
     fn request(_window: &mut Window<Self::Tally>, _request: &Request) {}
 
+    /// Sees requests that the kernel added up.
+    fn folded(_window: &mut Window<Self::Tally>, _folded: &Folded) {}
+
     /// Sees a settled call, each once, whatever number of requests share it, and says what it is evidence for.
     fn call(
         window: &mut Window<Self::Tally>,
@@ -162,6 +165,8 @@ pub(super) struct Judgement {
 pub(super) trait Detector: Send {
     /// As [`Rule::request`].
     fn request(&mut self, request: &Request);
+    /// As [`Rule::folded`].
+    fn folded(&mut self, folded: &Folded);
     /// As [`Rule::call`].
     fn call(&mut self, call: &Call, attribution: Attribution) -> Proves;
     /// As [`Rule::outage`].
@@ -189,6 +194,10 @@ impl<R: Rule> Watcher<R> {
 impl<R: Rule> Detector for Watcher<R> {
     fn request(&mut self, request: &Request) {
         R::request(&mut self.window, request);
+    }
+
+    fn folded(&mut self, folded: &Folded) {
+        R::folded(&mut self.window, folded);
     }
 
     fn call(&mut self, call: &Call, attribution: Attribution) -> Proves {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     proto::metadata::{MetadataCall, Step},
-    request::{Attribution, Call, Request, What},
+    request::{Attribution, Call, Request, What, folded::Folded},
 };
 
 /// Share of the time, from which on it is critical.
@@ -105,6 +105,12 @@ impl Rule for MetadataCredentials {
         tally.requests += 1;
         tally.total += request.total();
         tally.metadata += request.stages.metadata;
+    }
+
+    fn folded(window: &mut Window<Tally>, folded: &Folded) {
+        let tally = window.at(folded.first);
+        tally.requests += folded.count;
+        tally.total += folded.stages.total();
     }
 
     fn call(window: &mut Window<Tally>, call: &Call, attribution: Attribution, _: &Thresholds) -> Proves {

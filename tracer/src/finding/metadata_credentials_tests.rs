@@ -61,6 +61,21 @@ fn long_lived_credentials_rare_fetches_and_few_requests_are_fine() {
 }
 
 #[test]
+fn requests_that_the_kernel_added_up_fetch_nothing() {
+    let mut case = Case::<MetadataCredentials>::new();
+    for _ in 0..10 {
+        case.request(&fixture::request(86));
+        case.call(&fetch(600, 600), Attribution::Thread);
+    }
+    assert!(case.verdicts().pop().is_some());
+    case.folded(&crate::export::fixture::folded());
+    let found = case.verdicts().pop().expect("ten fetches of twelve requests");
+    assert_eq!(found.evidence.requests, 12);
+    (0..10).for_each(|_| case.folded(&crate::export::fixture::folded()));
+    assert!(case.verdicts().is_empty(), "ten fetches of 32 requests");
+}
+
+#[test]
 fn the_longest_life_counts() {
     let mut mixed = [(86, Some(600)); 10];
     mixed[3].1 = Some(3600);

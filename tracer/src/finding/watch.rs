@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     pod::Pod,
-    request::{Attribution, Call, Outage, Place, Request},
+    request::{Attribution, Call, Outage, Place, Request, folded::Folded},
 };
 
 /// Findings open at once, of all pods together; further ones do not open and are counted.
@@ -163,6 +163,13 @@ impl Watch {
     pub fn request(&mut self, request: &Request) {
         for watched in &mut self.kinds {
             watched.detector.request(request);
+        }
+    }
+
+    /// Takes requests that the kernel added up.
+    pub fn folded(&mut self, folded: &Folded) {
+        for watched in &mut self.kinds {
+            watched.detector.folded(folded);
         }
     }
 

@@ -1,13 +1,17 @@
 //! Ring buffer bytes → records. Nothing here trusts the bytes: a record of the wrong size or kind is an error.
 
 use bytemuck::try_from_bytes;
-use tracer_ebpf::record::{DatagramRecord, FlowRecord, PayloadRecord, STREAM_SIZES, StreamHead, kind};
+use tracer_ebpf::record::{
+    DatagramRecord, FlowRecord, FoldedRecord, PayloadRecord, STREAM_SIZES, StreamHead, kind,
+};
 
 /// A record of the ring.
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A flow opened, moved, failed or closed.
     Flow(&'a FlowRecord),
+    /// Requests of a flow that the kernel added up.
+    Folded(&'a FoldedRecord),
     /// A datagram to or from port 53.
     Datagram(&'a DatagramRecord),
     /// Payload of a metadata flow. Carries secrets: read, never kept.
@@ -49,6 +53,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         | kind::SILENT
         | kind::HEARD
         | kind::ABANDONED => try_from_bytes(bytes).map(Record::Flow).map_err(|_| size),
+        kind::FOLDED => try_from_bytes(bytes).map(Record::Folded).map_err(|_| size),
         kind::DATAGRAM => try_from_bytes(bytes).map(Record::Datagram).map_err(|_| size),
         kind::PAYLOAD => try_from_bytes(bytes).map(Record::Payload).map_err(|_| size),
         kind::STREAM => stream(bytes).ok_or(size),
@@ -101,7 +106,7 @@ mod tests {
     fn wrong_sizes_and_kinds_are_errors() {
         assert_eq!(decode(&[]).unwrap_err(), DecodeError::Size { kind: 0, size: 0 });
         assert_eq!(decode(&[99, 0]).unwrap_err(), DecodeError::Kind(99));
-        for kind in [kind::EXCHANGE, kind::DATAGRAM, kind::PAYLOAD] {
+        for kind in [kind::EXCHANGE, kind::FOLDED, kind::DATAGRAM, kind::PAYLOAD] {
             assert_eq!(decode(&[kind; 5]).unwrap_err(), DecodeError::Size { kind, size: 5 });
         }
     }

@@ -6,6 +6,7 @@ mod answered;
 mod attribution;
 mod breakdown;
 mod entry;
+pub mod folded;
 mod multiplex;
 mod outage;
 pub mod pod;

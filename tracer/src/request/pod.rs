@@ -69,7 +69,7 @@ pub struct Pending {
 
 /// Nanoseconds, 13 days. What lasts longer is a stream, of which the time says nothing, or has a wrong time; and sums of
 /// less do not overflow.
-const LONGEST: u64 = 1 << 50;
+pub(super) const LONGEST: u64 = 1 << 50;
 
 /// What a tracker gives back when time moves on.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +133,19 @@ impl PodTracker {
             self.threads.response(pending.thread, key.flow, pending.messages.response_first);
         }
         self.answered.insert(key, pending, open);
+    }
+
+    /// Takes who wrote responses that the kernel added up.
+    pub fn folded(&mut self, thread: Thread, flow: u64, last: u64) {
+        if self.makes_calls {
+            self.threads.response(thread, flow, last);
+        }
+    }
+
+    /// Whether a call has not ended yet.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        self.calls.values().any(|entry| entry.open)
     }
 
     /// Takes what a record says about a call. `open` means that it has not ended.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Attribution, CallKind, Request, Stages};
+use super::{Attribution, CallKind, Request, Stages, folded::Folded};
 use crate::{finding::Finding, pod::Pod};
 
 /// Count and time of the calls of one kind.
@@ -19,6 +19,8 @@ pub struct CallTotal {
 pub struct Totals {
     /// Settled requests.
     pub requests: u64,
+    /// Those of them that the kernel added up.
+    pub folded: u64,
     /// Their stages, summed; adds up to their total time.
     pub stages: Stages,
     /// Calls by how they were attributed, in the order of [`Attribution::ALL`].
@@ -34,11 +36,19 @@ impl Totals {
         self.stages.add(&request.stages);
     }
 
+    /// Adds requests that the kernel added up.
+    pub fn add_folded(&mut self, folded: &Folded) {
+        self.requests += folded.count;
+        self.folded += folded.count;
+        self.stages.add(&folded.stages);
+    }
+
     /// What was added since these sums were `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut added = *self;
         added.requests = added.requests.saturating_sub(earlier.requests);
+        added.folded = added.folded.saturating_sub(earlier.folded);
         added.stages = self.stages.since(&earlier.stages);
         for (added, earlier) in added.attribution.iter_mut().zip(earlier.attribution) {
             *added = added.saturating_sub(earlier);
@@ -120,6 +130,7 @@ mod tests {
     fn what_was_there_and_what_was_added_are_the_sums() {
         let earlier = Totals {
             requests: 2,
+            folded: 1,
             stages: Stages { receive: 1, dns: 2, connect: 3, metadata: 4, upstream: 5, own: 6, send: 7 },
             attribution: [1, 2, 3, 4],
             calls: [CallTotal { count: 3, nanoseconds: 30 }; 4],

@@ -7,7 +7,13 @@ use clap::ArgAction;
 
 use super::{otlp, server::Files};
 use crate::{
-    cli::{configured::Configured, logging::Logging, naming::Naming, options::Target, stop::parse_seconds},
+    cli::{
+        configured::Configured,
+        logging::Logging,
+        naming::Naming,
+        options::{Detail, Target},
+        stop::parse_seconds,
+    },
     pod::cgroup::owner,
     source::live::{Options, pod_cgroup::Places},
 };
@@ -69,6 +75,8 @@ pub(in crate::cli) struct Args {
     )]
     pub(super) allow_capture: bool,
     #[command(flatten)]
+    pub(super) detail: Detail,
+    #[command(flatten)]
     pub(super) otlp: otlp::OtlpArgs,
     #[command(flatten)]
     pub(super) logging: Logging,
@@ -97,7 +105,9 @@ impl Args {
     pub(super) fn options(&self) -> anyhow::Result<Options> {
         let options = self.traced()?;
         let snap_length = if self.allow_capture { SNAP_LENGTH } else { 0 };
-        Ok(Options { snap_length, captures: false, packet_ring_bytes: PACKET_RING, ..options })
+        // Requests that become spans are told of.
+        let folding = self.detail.folding(self.otlp.slower_than());
+        Ok(Options { snap_length, captures: false, packet_ring_bytes: PACKET_RING, folding, ..options })
     }
 
     /// Of one pod, or of all.

@@ -11,7 +11,7 @@ use crate::{
     },
     finding::{Event, Finding, KINDS, Settings},
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
     session::Session,
     source::live::wall_clock,
 };
@@ -89,6 +89,13 @@ impl Observer for Exporter {
             if let Some(otlp) = &self.otlp {
                 otlp.request(request, wall_clock());
             }
+        }
+    }
+
+    fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded) {
+        if is_shown(pod) {
+            self.metrics.folded(pod, folded);
+            self.memory.folded(pod, folded);
         }
     }
 

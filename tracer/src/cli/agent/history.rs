@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     pod::Pod,
-    request::{Marks, Request, Stages},
+    request::{Marks, Request, Stages, folded::Folded},
 };
 
 /// Nanoseconds of an entry.
@@ -34,6 +34,12 @@ impl Entry {
     pub(super) fn start(&self) -> u64 {
         self.at.saturating_mul(INTERVAL)
     }
+
+    fn add(&mut self, requests: u64, slowest: u64, stages: &Stages) {
+        self.requests = self.requests.saturating_add(u32::try_from(requests).unwrap_or(u32::MAX));
+        self.slowest = self.slowest.max(slowest);
+        self.stages.add(stages);
+    }
 }
 
 /// The histories of all pods.
@@ -49,7 +55,18 @@ impl History {
         if request.marks.has(Marks::UNANSWERED) {
             return;
         }
-        let uid = &request.pod.uid;
+        let (at, took) = (request.messages.response_last, request.total());
+        self.add(&request.pod, at, |entry| entry.add(1, took, &request.stages));
+    }
+
+    /// Takes requests that the kernel added up, all with the interval in which the last of them was answered.
+    pub(super) fn folded(&mut self, pod: &Pod, folded: &Folded) {
+        self.add(pod, folded.last, |entry| entry.add(folded.count, folded.longest, &folded.stages));
+    }
+
+    /// Adds to the interval of a time.
+    fn add(&mut self, pod: &Pod, at: u64, add: impl FnOnce(&mut Entry)) {
+        let uid = &pod.uid;
         if !self.pods.contains_key(uid) {
             if self.pods.len() >= POD_LIMIT {
                 return;
@@ -57,7 +74,7 @@ impl History {
             self.pods.insert(uid.clone(), VecDeque::new());
         }
         let Some(entries) = self.pods.get_mut(uid) else { return };
-        let at = request.messages.response_last / INTERVAL;
+        let at = at / INTERVAL;
         if entries.back().is_some_and(|newest| at.saturating_add(ENTRIES) <= newest.at) {
             return;
         }
@@ -69,9 +86,7 @@ impl History {
             entries.retain(|entry| entry.at.saturating_add(ENTRIES) > newest);
         }
         if let Some(entry) = entries.iter_mut().rev().find(|entry| entry.at == at) {
-            entry.requests = entry.requests.saturating_add(1);
-            entry.slowest = entry.slowest.max(request.total());
-            entry.stages.add(&request.stages);
+            add(entry);
         }
     }
 
@@ -114,6 +129,18 @@ mod tests {
         let first = history.of(&fixture::unnamed_pod("a"), 0).next().unwrap();
         assert_eq!((first.stages.total(), first.slowest), (3 * request.total(), request.total()));
         assert_eq!(history.of(&fixture::unnamed_pod("a"), 2 * INTERVAL).count(), 1);
+    }
+
+    #[test]
+    fn requests_that_the_kernel_added_up_are_in_the_interval_of_their_last_answer() {
+        let (mut history, folded) = (History::default(), fixture::folded());
+        let pod = fixture::unnamed_pod("a");
+        history.folded(&pod, &Folded { last: INTERVAL + 1, ..folded });
+        history.request(&answered("a", INTERVAL + 2));
+        let entry = *history.of(&pod, 0).next().unwrap();
+        let request = fixture::request();
+        assert_eq!((entry.at, entry.requests, entry.slowest), (1, 3, request.total()));
+        assert_eq!(entry.stages.total(), folded.stages.total() + request.total());
     }
 
     #[test]

@@ -23,13 +23,13 @@ use self::{
 use super::{
     configured::Configured,
     naming::Naming,
-    options::{Target, start},
+    options::{Detail, Target, start},
     stop::{Stop, parse_seconds},
 };
 use crate::{
     finding::Period,
     session::{Session, TICK},
-    source::live::{boot_time, wall_clock},
+    source::live::{Options, boot_time, wall_clock},
 };
 
 /// Arguments of `tracer top`.
@@ -39,6 +39,8 @@ pub(super) struct Args {
     target: Target,
     #[command(flatten)]
     naming: Naming,
+    #[command(flatten)]
+    detail: Detail,
     #[command(flatten)]
     configured: Configured,
     /// Seconds from one picture to the next, which rates are of
@@ -61,7 +63,8 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     terminal::require()?;
     let policy = args.configured.policy(Period::LastMinute)?;
-    let mut session = start(&args.target.options(0)?, policy, &args.naming)?;
+    let options = Options { folding: args.detail.folding(Duration::MAX), ..args.target.options(0)? };
+    let mut session = start(&options, policy, &args.naming)?;
     let stop = Stop::restoring()?;
     let mut terminal = Terminal::take()?;
     show(&mut session, &stop, &mut terminal, args.interval)

@@ -1,6 +1,7 @@
 mod dns;
 mod findings;
 mod flows;
+mod folded;
 mod gone;
 mod incident;
 mod names;
@@ -13,7 +14,7 @@ use crate::{
     finding::Period,
     flow::address_bytes,
     proto::metadata::Step,
-    request::{CallKind, What},
+    request::{CallKind, Stages, What, folded::Folded},
 };
 
 const MS: u64 = 1_000_000;
@@ -34,6 +35,7 @@ impl Resolve for Named {
 #[derive(Default)]
 struct Seen {
     requests: Vec<Request>,
+    folded: u64,
     calls: Vec<(Call, Attribution)>,
     flows: Vec<FlowEvent>,
     findings: Vec<String>,
@@ -42,6 +44,10 @@ struct Seen {
 impl Observer for Seen {
     fn request(&mut self, request: &Request) {
         self.requests.push(request.clone());
+    }
+
+    fn folded(&mut self, _: &Arc<Pod>, folded: &Folded) {
+        self.folded += folded.count;
     }
 
     fn call(&mut self, _: &Arc<Pod>, call: &Call, attribution: Attribution) {

@@ -135,3 +135,15 @@ fn pod_labels<'a>(labels: &[&'a str]) -> Vec<&'a str> {
 pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel adds up is counted by its bounds.
+    #[test]
+    fn the_first_buckets_of_requests_are_those_of_the_kernel() {
+        let bounds = tracer_ebpf::fold::BOUNDS.map(seconds);
+        assert_eq!(REQUEST_BUCKETS[..bounds.len()], bounds);
+    }
+}

@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     pod::{Pod, names::Status},
-    request::{Attribution, Call, Marks, Request, totals::Accounting},
+    request::{Attribution, Call, Marks, Request, folded::Folded, totals::Accounting},
 };
 
 /// Content type of what [`Exposition::render`] returns.
@@ -87,6 +87,12 @@ impl Metrics {
         }
         let (series, families) = self.pod(&request.pod);
         series.settled(families, request);
+    }
+
+    /// Counts requests that the kernel added up.
+    pub fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded) {
+        let (series, families) = self.pod(pod);
+        series.folded(families, folded);
     }
 
     /// Counts an ended call, once.

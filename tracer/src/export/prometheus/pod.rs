@@ -7,7 +7,7 @@ use super::{
     maker::{Maker, PodLabels},
     metadata, naming, own, request, tcp,
 };
-use crate::request::{Attribution, Call, Request, What};
+use crate::request::{Attribution, Call, Request, What, folded::Folded};
 
 /// Every metric family.
 pub(super) struct Families {
@@ -61,8 +61,15 @@ impl PodSeries {
     }
 
     pub(super) fn settled(&mut self, families: &Families, request: &Request) {
-        let new = || request::Series::new(&families.request, &self.labels);
-        self.request.get_or_insert_with(new).settled(request);
+        self.request(families).settled(request);
+    }
+
+    pub(super) fn folded(&mut self, families: &Families, folded: &Folded) {
+        self.request(families).folded(folded);
+    }
+
+    fn request(&mut self, families: &Families) -> &mut request::Series {
+        self.request.get_or_insert_with(|| request::Series::new(&families.request, &self.labels))
     }
 
     pub(super) fn ended(&mut self, families: &Families, call: &Call, attribution: Attribution) {

@@ -5,12 +5,13 @@ use prometheus::{
 };
 
 use super::maker::{Buckets, Maker, PodLabels, seconds};
-use crate::request::{Attribution, Request, Stages};
+use crate::request::{Attribution, Request, Stages, folded::Folded};
 
 pub(super) struct Families {
     duration: HistogramVec,
     stages: CounterVec,
     total: IntCounterVec,
+    folded: IntCounterVec,
 }
 
 impl Families {
@@ -32,6 +33,12 @@ impl Families {
                 "Settled requests by the least certain attribution among their calls; none: they made no calls.",
                 &["attribution"],
             )?,
+            folded: make.pod_counter(
+                "tracer_requests_folded_total",
+                "Requests that the kernel added up because they were quick and their pod called nobody; all other \
+                 metrics count them too.",
+                &[],
+            )?,
         })
     }
 }
@@ -43,6 +50,7 @@ pub(super) struct Series {
     /// Nanoseconds per stage since the last flush: integers lose nothing.
     pending: Stages,
     total: [IntCounter; 4],
+    folded: IntCounter,
 }
 
 impl Series {
@@ -53,6 +61,7 @@ impl Series {
             stages: Stages::NAMES.map(|stage| families.stages.with_label_values(&labels.with(stage))),
             pending: Stages::default(),
             total: Attribution::ALL.map(|attribution| families.total.with_label_values(&total(attribution))),
+            folded: families.folded.with_label_values(&labels.plain()),
         }
     }
 
@@ -61,6 +70,16 @@ impl Series {
         self.pending.add(&request.stages);
         let least_certain = request.calls.iter().map(|call| call.attribution).max();
         self.total[least_certain.unwrap_or(Attribution::None) as usize].inc();
+    }
+
+    pub(super) fn folded(&mut self, folded: &Folded) {
+        for (nanoseconds, count) in folded.durations() {
+            let duration = seconds(nanoseconds);
+            (0..count).for_each(|_| self.duration.observe(duration));
+        }
+        self.pending.add(&folded.stages);
+        self.total[Attribution::None as usize].inc_by(folded.count);
+        self.folded.inc_by(folded.count);
     }
 
     pub(super) fn flush(&mut self) {
@@ -80,4 +99,5 @@ pub(super) fn remove(families: &Families, labels: &PodLabels) {
     for attribution in Attribution::ALL {
         let _ = families.total.remove_label_values(&labels.with(attribution.name()));
     }
+    let _ = families.folded.remove_label_values(&labels.plain());
 }

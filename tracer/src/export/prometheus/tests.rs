@@ -98,6 +98,26 @@ fn a_request_shows_in_its_series() {
 }
 
 #[test]
+fn requests_that_the_kernel_added_up_count_like_others() {
+    let mut metrics = metrics();
+    metrics.folded(&fixture::pod(), &fixture::folded());
+    let text = text(&mut metrics);
+    for (series, expected) in [
+        (format!(r#"tracer_request_duration_seconds_count{{{POD},workload=""}}"#), 3.0),
+        (format!(r#"tracer_request_duration_seconds_sum{{{POD},workload=""}}"#), 0.108_834_567),
+        (format!(r#"tracer_request_duration_seconds_bucket{{{POD},workload="",le="0.0005"}}"#), 0.0),
+        (format!(r#"tracer_request_duration_seconds_bucket{{{POD},workload="",le="0.001"}}"#), 1.0),
+        (format!(r#"tracer_request_duration_seconds_bucket{{{POD},workload="",le="0.0025"}}"#), 1.0),
+        (format!(r#"tracer_request_duration_seconds_bucket{{{POD},workload="",le="0.005"}}"#), 2.0),
+        (format!(r#"tracer_requests_total{{attribution="none",{POD},workload=""}}"#), 2.0),
+        (format!(r#"tracer_requests_folded_total{{{POD},workload=""}}"#), 2.0),
+    ] {
+        let found = sample(&text, &series);
+        assert!((found - expected).abs() < 1e-12, "{series} {found}");
+    }
+}
+
+#[test]
 fn a_request_that_was_never_answered_has_no_series() {
     let mut metrics = Metrics::new(POD_LIMIT).unwrap();
     let mut request = fixture::request();

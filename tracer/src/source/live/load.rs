@@ -35,12 +35,14 @@ pub(super) fn load(options: &Options) -> Result<(Ebpf, ThreadSource), Error> {
 fn load_with(options: &Options, source: ThreadSource) -> Result<Ebpf, Error> {
     let (mode, pid_offset, tgid_offset) = source.globals();
     let wake_at = u64::from(options.ring_bytes / 2);
+    let may_fold = u32::from(options.folding.is_some());
     let mut loader = EbpfLoader::new();
     loader
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .map_max_entries("RECORDS", options.ring_bytes)
         .override_global("WAKE_AT", &wake_at, true)
         .override_global("SNAP_LENGTH", &options.snap_length, true)
+        .override_global("MAY_FOLD", &may_fold, true)
         .override_global("THREAD_SOURCE", &mode, true)
         .override_global("TASK_PID_OFFSET", &pid_offset, true)
         .override_global("TASK_TGID_OFFSET", &tgid_offset, true);

@@ -1,6 +1,7 @@
 //! The kernel's hooks: loads the programs, attaches them, drains the rings, reads the counters.
 
 pub mod cgroup;
+mod folding;
 mod load;
 pub mod pod_cgroup;
 pub mod privilege;
@@ -24,6 +25,7 @@ use aya::{
 use tracer_ebpf::counter::Counter;
 
 pub use self::thread_source::ThreadSource;
+use crate::engine::{Folding, Order};
 
 /// What to trace and how.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Options {
     pub packet_ring_bytes: u32,
     /// Addresses of the metadata service.
     pub metadata: Vec<IpAddr>,
+    /// Which requests the kernel may add up; `None` when each must be told of.
+    pub folding: Option<Folding>,
 }
 
 /// Why tracing could not start or go on: what was attempted, on what, and what to do.
@@ -89,6 +93,7 @@ pub struct LiveSource {
     counters: PerCpuArray<MapData, u64>,
     /// Bytes of each packet that the programs send now.
     capturing: Array<MapData, u32>,
+    pods: folding::Tables,
     /// Held, not read: without it the hooks jump nowhere.
     _walkers: ProgramArray<MapData>,
     thread_source: ThreadSource,
@@ -111,10 +116,11 @@ impl LiveSource {
             set_snap_length(&mut capturing, options.snap_length)?;
         }
         let walkers = load::walkers(&mut ebpf)?;
+        let pods = folding::Tables::of(&mut ebpf)?;
         for (path, cgroup) in &cgroups {
             attach(&mut ebpf, path, cgroup)?;
         }
-        Ok(Self { ebpf, records, packets, counters, capturing, _walkers: walkers, thread_source })
+        Ok(Self { ebpf, records, packets, counters, capturing, pods, _walkers: walkers, thread_source })
     }
 
     /// How threads are learned on this kernel.
@@ -148,6 +154,14 @@ impl LiveSource {
     /// When the map cannot be written.
     pub fn capture(&mut self, snap_length: u32) -> Result<(), Error> {
         set_snap_length(&mut self.capturing, snap_length)
+    }
+
+    /// Tells the programs something about a pod.
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn tell(&mut self, order: Order) -> Result<(), Error> {
+        self.pods.tell(order)
     }
 
     /// The kernel side's counter, summed over CPUs.

@@ -67,6 +67,13 @@ fn parse_threshold(text: &str) -> Result<Duration, String> {
     if text.trim() == "0" { Ok(Duration::ZERO) } else { parse_seconds(text) }
 }
 
+impl OtlpArgs {
+    /// What takes less becomes no span.
+    pub(super) fn slower_than(&self) -> Duration {
+        if self.otlp_endpoint.is_some() { self.otlp_slower_than } else { Duration::MAX }
+    }
+}
+
 /// What is sent, and how much of it was.
 pub(super) struct Otlp {
     sender: Sender,
