@@ -23,8 +23,8 @@ use report::{Summary, TracedRequest};
 const READY: &str = "ready: tracing";
 /// Where the agent listens, on the loopback of the lab's node.
 pub const LISTEN: &str = "127.0.0.1:9464";
-/// Longer than attaching or draining takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than attaching or draining takes, also where a kernel verifies the programs under emulation.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The tracer program that `TRACER_BIN` names: what scenario tests run.
 pub fn program() -> Result<PathBuf> {
