@@ -168,3 +168,7 @@ fn lift_memory_lock() {
     // SAFETY: `limit` is valid for the call. A refusal shows as a load error that names the limit.
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
 }
+
+#[cfg(test)]
+#[path = "verifier_tests.rs"]
+mod tests;
