@@ -2,10 +2,10 @@
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, Map, MapData, MapError},
+    maps::{Array, HashMap, MapData, MapError},
 };
 
-use super::Error;
+use super::{Error, load};
 use crate::engine::Order;
 
 /// The tables of pods.
@@ -20,7 +20,7 @@ const BELOW: &str = "FOLD_BELOW";
 impl Tables {
     /// Those of the object.
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, Error> {
-        Ok(Self { places: take(ebpf, PLACES)?, below: take(ebpf, BELOW)? })
+        Ok(Self { places: load::map(ebpf, PLACES)?, below: load::map(ebpf, BELOW)? })
     }
 
     /// Tells one thing. A cgroup for which there is no room stays unknown: while it calls, nothing is folded.
@@ -28,27 +28,18 @@ impl Tables {
         match order {
             Order::Place { cgroup, place } => match self.places.insert(&cgroup, &place, 0) {
                 Err(MapError::SyscallError(error)) if is_full(&error.io_error) => Ok(()),
-                result => result.map_err(|error| failed(PLACES, &error)),
+                result => result.map_err(|error| load::map_error(PLACES, &error)),
             },
             Order::Forget { cgroup } => match self.places.remove(&cgroup) {
                 // It had no room.
                 Err(MapError::SyscallError(error)) if is_missing(&error.io_error) => Ok(()),
-                result => result.map_err(|error| failed(PLACES, &error)),
+                result => result.map_err(|error| load::map_error(PLACES, &error)),
             },
             Order::Below { place, nanoseconds } => {
-                self.below.set(place, &nanoseconds, 0).map_err(|error| failed(BELOW, &error))
+                self.below.set(place, &nanoseconds, 0).map_err(|error| load::map_error(BELOW, &error))
             }
         }
     }
-}
-
-fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error> {
-    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
-    T::try_from(map).map_err(|error| failed(name, &error))
-}
-
-fn failed(name: &'static str, error: &MapError) -> Error {
-    Error::Map(name, error.to_string())
 }
 
 fn is_missing(error: &std::io::Error) -> bool {

@@ -4,7 +4,7 @@ use std::{io, net::IpAddr};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
+    maps::{HashMap, Map, MapData, MapError, ProgramArray},
     programs::{CgroupSkb, Program, ProgramError, SockOps},
 };
 
@@ -68,44 +68,36 @@ where
     program.try_into().map_err(|error| program_error(name, &error))
 }
 
-/// A ring of the object.
-pub(super) fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, Error> {
+/// A map of the object.
+pub(super) fn map<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
     let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
-    RingBuf::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
+    T::try_from(map).map_err(|error| map_error(name, &error))
+}
+
+/// A map that cannot be used.
+pub(super) fn map_error(name: &'static str, error: &MapError) -> Error {
+    Error::Map(name, error.to_string())
 }
 
 /// Lets the hooks jump to the programs that walk over frames. The kernel empties the table when nobody holds it.
 pub(super) fn walkers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Error> {
     let name = "WALKERS";
-    let fail = |error: aya::maps::MapError| Error::Map(name, error.to_string());
-    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
-    let mut walkers = ProgramArray::try_from(map).map_err(fail)?;
+    let mut walkers: ProgramArray<MapData> = map(ebpf, name)?;
     for (index, walker) in (0..).zip(WALKERS) {
         let program: &mut CgroupSkb = program(ebpf, walker)?;
         let program = program.fd().map_err(|error| program_error(walker, &error))?;
-        walkers.set(index, program, 0).map_err(fail)?;
+        walkers.set(index, program, 0).map_err(|error| map_error(name, &error))?;
     }
     Ok(walkers)
-}
-
-/// The kernel side's counters.
-pub(super) fn counters(ebpf: &mut Ebpf) -> Result<PerCpuArray<MapData, u64>, Error> {
-    let name = "COUNTERS";
-    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
-    PerCpuArray::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
-}
-
-/// How many bytes of each packet are wanted.
-pub(super) fn capturing(ebpf: &mut Ebpf) -> Result<Array<MapData, u32>, Error> {
-    let name = "CAPTURING";
-    let map = ebpf.take_map(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
-    Array::try_from(map).map_err(|error| Error::Map(name, error.to_string()))
 }
 
 /// Tells the programs the addresses of the metadata service.
 pub(super) fn metadata_addresses(ebpf: &mut Ebpf, addresses: &[IpAddr]) -> Result<(), Error> {
     let name = "METADATA";
-    let fail = |error: aya::maps::MapError| Error::Map(name, error.to_string());
+    let fail = |error: MapError| map_error(name, &error);
     let map = ebpf.map_mut(name).ok_or(Error::Map(name, "it is not in the object".to_owned()))?;
     let mut map: HashMap<_, [u8; 16], u8> = HashMap::try_from(map).map_err(fail)?;
     for address in addresses {

@@ -108,10 +108,10 @@ impl LiveSource {
         let cgroups = cgroup::open_all(&options.cgroups)?;
         let (mut ebpf, thread_source) = load::load(options)?;
         load::metadata_addresses(&mut ebpf, &options.metadata)?;
-        let records = load::ring(&mut ebpf, "RECORDS")?;
-        let packets = if options.snap_length == 0 { None } else { Some(load::ring(&mut ebpf, "PACKETS")?) };
-        let counters = load::counters(&mut ebpf)?;
-        let mut capturing = load::capturing(&mut ebpf)?;
+        let records = load::map(&mut ebpf, "RECORDS")?;
+        let packets = if options.snap_length == 0 { None } else { Some(load::map(&mut ebpf, "PACKETS")?) };
+        let counters = load::map(&mut ebpf, "COUNTERS")?;
+        let mut capturing = load::map(&mut ebpf, "CAPTURING")?;
         if options.captures {
             set_snap_length(&mut capturing, options.snap_length)?;
         }
