@@ -10,6 +10,9 @@ use super::{
 };
 use crate::request::{Attribution, Call, What};
 
+/// Flows named in the evidence.
+const FLOWS: usize = 3;
+
 thresholds! {
     /// When wasted queries are a pattern.
     pub(super) struct Thresholds {
@@ -37,6 +40,8 @@ evidence! {
         search_domains: Names,
         /// The names that were looked up.
         names: Names,
+        /// Some of the lookups: from, to, name.
+        flows: Names,
     }
 }
 
@@ -52,6 +57,7 @@ pub(super) struct Tally {
     first: Option<u64>,
     names: Names,
     domains: Names,
+    flows: Vec<String>,
 }
 
 impl Merge for Tally {
@@ -65,6 +71,9 @@ impl Merge for Tally {
         self.first = self.first.or(other.first);
         self.names.merge(&other.names);
         self.domains.merge(&other.domains);
+        if !other.flows.is_empty() {
+            self.flows.clone_from(&other.flows);
+        }
     }
 }
 
@@ -95,6 +104,9 @@ impl Rule for DnsSearch {
         tally.first = tally.first.or(Some(call.start));
         tally.names.add(&lookup.name);
         lookup.search_domains.iter().for_each(|domain| tally.domains.add(domain));
+        if tally.flows.len() < FLOWS {
+            tally.flows.push(format!("{} → {} {}", call.local, call.peer, lookup.name));
+        }
         Proves::Pod
     }
 
@@ -126,6 +138,7 @@ impl Rule for DnsSearch {
                 seconds_per_lookup: Seconds(ratio(tally.nanoseconds, tally.expanded) / 1e9),
                 search_domains: tally.domains.clone(),
                 names: tally.names.clone(),
+                flows: tally.flows.iter().collect(),
             },
         }]
     }

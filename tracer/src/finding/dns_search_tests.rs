@@ -18,11 +18,13 @@ fn call(wasted: u32, domains: &[&str]) -> Call {
 #[test]
 fn wasted_queries_and_search_domains_are_named() {
     let call = call(6, &["a.svc.cluster.local", "svc.cluster.local", "cluster.local"]);
+    let flow = format!("{} → {} elastic.example.com", call.local, call.peer);
     let found = Case::<DnsSearch>::of(&[call.clone(), call]).expect("two expanded lookups");
     assert!(found.explanation.contains("6.0 wasted queries"), "{}", found.explanation);
     assert!(found.explanation.contains("about 90.00 ms"), "three of four rounds: {}", found.explanation);
     assert!(found.remedy.contains("ndots"));
     assert_eq!((found.since, found.evidence.lookups_expanded), (100 * fixture::MS, 2));
+    assert_eq!(found.evidence.flows, [flow].iter().collect());
 }
 
 #[test]

@@ -157,8 +157,6 @@ impl Tally {
         let life = self.lifetime.unwrap_or(remaining);
         let share = ratio(self.metadata, self.total);
         let first = self.first.unwrap_or(self.last);
-        let mut flows = Names::default();
-        self.flows.iter().for_each(|flow| flows.add(flow));
         Verdict {
             severity: if share >= CRITICAL_SHARE { Severity::Critical } else { Severity::Warning },
             destination: None,
@@ -175,7 +173,7 @@ impl Tally {
                 credentials_remaining_seconds: whole(remaining),
                 sdk_refresh_threshold_seconds: whole(threshold),
                 observed_seconds: Seconds::of(self.last.saturating_sub(first)),
-                flows,
+                flows: self.flows.iter().collect(),
             },
         }
     }

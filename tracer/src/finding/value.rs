@@ -134,6 +134,14 @@ impl Names {
     }
 }
 
+impl<'a> FromIterator<&'a String> for Names {
+    fn from_iter<I: IntoIterator<Item = &'a String>>(texts: I) -> Self {
+        let mut names = Self::default();
+        texts.into_iter().for_each(|text| names.add(text));
+        names
+    }
+}
+
 /// A struct of [`Evidence`]: each field has a type that says its unit, and the name that outputs and the
 /// finding's page give it.
 macro_rules! evidence {
