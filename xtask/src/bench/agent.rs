@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tracer_lab::http;
 use tracer_lab::process::{Running, Signal};
 
 use super::metrics;
 use super::site::Site;
+use super::statistics::float;
 use super::wrk;
 
 /// The agent's address on the loopback of the benchmark's namespace.
 const LISTEN: &str = "127.0.0.1:9464";
-/// Longer than the agent waits before it reads the ring.
-const DRAIN: Duration = Duration::from_millis(700);
+/// Longer than the agent takes until it has told of the last request.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Part of the requests that it has to see, where it counts lost records for the others.
+const LEAST_SEEN: f64 = 0.99;
 
 /// An agent that is attached.
 pub(super) struct Agent<'a> {
@@ -41,7 +44,15 @@ pub(super) struct Reading {
     pub(super) events: BTreeMap<String, f64>,
 }
 
+impl Reading {
+    /// Records that were lost.
+    pub(super) fn lost(&self) -> f64 {
+        self.events.get("tracer_events_dropped_total").copied().unwrap_or_default()
+    }
+}
+
 /// What the BPF programs took, by their names; zero while the kernel's statistics are off.
+#[derive(Clone)]
 pub(super) struct Programs {
     /// Run time.
     pub(super) seconds: BTreeMap<String, f64>,
@@ -75,28 +86,29 @@ pub(super) struct Memory {
 
 impl<'a> Agent<'a> {
     /// Starts the agent of this build on a cgroup and waits until it is attached.
-    pub(super) fn start(site: &'a Site, tracer: &Path, cgroup: &Path) -> Result<Self> {
+    pub(super) fn start(site: &'a Site, tracer: &Path, cgroup: &Path, flags: &[&str]) -> Result<Self> {
         let mut command = site.namespace().command(&tracer.to_string_lossy());
-        command.args(["agent", "--listen", LISTEN, "--cgroup"]).arg(cgroup);
+        command.args(["agent", "--listen", LISTEN, "--cgroup"]).arg(cgroup).args(flags);
         let running = site.start("agent", &mut command, "ready: tracing")?;
         Ok(Self { site, running })
     }
 
     /// Runs the load and says what the agent took meanwhile; the agent ends. It has seen such a load before, as an agent
     /// has that runs all the time: what is left to do of `run_in` at the beginning is as much as is left of `load` at the end.
+    ///
+    /// An error when it has not seen the requests: what does not trace costs nothing.
     pub(super) fn measure(
         mut self,
         run_in: impl FnOnce() -> Result<wrk::Result>,
         load: impl FnOnce() -> Result<wrk::Result>,
     ) -> Result<(wrk::Result, Option<Reading>)> {
-        run_in()?;
+        let made = run_in()?.requests;
         let before = self.programs()?;
         let cpu_before = self.cpu_ns()?;
         let result = load()?;
         let cpu_ns = self.cpu_ns()?.saturating_sub(cpu_before);
         let programs = self.programs()?.since(&before);
-        std::thread::sleep(DRAIN);
-        let reading = self.reading(cpu_ns, programs)?;
+        let reading = self.settled(made + result.requests, cpu_ns, &programs)?;
         self.running.signal(Signal::Interrupt)?;
         self.running.wait(Duration::from_secs(20))?;
         Ok((result, Some(reading)))
@@ -114,6 +126,26 @@ impl<'a> Agent<'a> {
             seconds: metrics::by_label(&text, "tracer_bpf_program_run_seconds_total", "program"),
             runs: metrics::by_label(&text, "tracer_bpf_program_runs_total", "program"),
         })
+    }
+
+    /// The reading once so many requests have been seen, all that wrk has the answers of.
+    fn settled(&self, made: u64, cpu_ns: u64, programs: &Programs) -> Result<Reading> {
+        let deadline = Instant::now() + SETTLED;
+        loop {
+            let reading = self.reading(cpu_ns, programs.clone())?;
+            if reading.requests >= float(made) {
+                return Ok(reading);
+            }
+            if Instant::now() >= deadline {
+                let (seen, lost) = (reading.requests, reading.lost());
+                ensure!(
+                    seen >= LEAST_SEEN * float(made) && lost > 0.0,
+                    "the agent saw {seen} of {made} requests and counts {lost} lost records: its cost means nothing"
+                );
+                return Ok(reading);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn reading(&self, cpu_ns: u64, programs: Programs) -> Result<Reading> {

@@ -22,10 +22,12 @@ mod metrics;
 mod report;
 mod site;
 pub(crate) mod statistics;
+mod targets;
 mod wrk;
 
 use agent::{Agent, Reading};
 use site::Site;
+use targets::Target;
 
 /// Seconds of load before each turn, which are not measured: whoever watches has seen such a load for hours as a rule.
 const RUN_IN: u32 = 1;
@@ -48,12 +50,16 @@ pub(crate) struct Options {
     /// Another build of tracer to compare with, which takes turns like the others
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
+    /// Fail when a target is missed
+    #[arg(long)]
+    check: bool,
 }
 
 impl Options {
     fn modes(&self) -> Vec<Mode> {
         let against = self.against.is_some().then_some(Mode::Against);
-        [Mode::Untraced, Mode::Traced, Mode::TracedBoth, Mode::Tcpdump].into_iter().chain(against).collect()
+        let always = [Mode::Untraced, Mode::Traced, Mode::TracedEach, Mode::TracedBoth, Mode::Tcpdump];
+        always.into_iter().chain(against).collect()
     }
 }
 
@@ -64,6 +70,8 @@ enum Mode {
     Untraced,
     /// The agent, on nginx' pod.
     Traced,
+    /// The same without adding quick requests up in the kernel: what a pod costs that also makes calls.
+    TracedEach,
     /// The agent, on nginx' and wrk's pods.
     TracedBoth,
     /// tcpdump.
@@ -77,10 +85,16 @@ impl Mode {
         match self {
             Self::Untraced => "untraced",
             Self::Traced => "traced",
+            Self::TracedEach => "traced_each",
             Self::TracedBoth => "traced_both",
             Self::Tcpdump => "tcpdump",
             Self::Against => "against",
         }
+    }
+
+    /// Whether an agent watches.
+    fn traces(self) -> bool {
+        !matches!(self, Self::Untraced | Self::Tcpdump)
     }
 }
 
@@ -108,8 +122,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     bench.warm_up()?;
     let turns = bench.all_turns()?;
     drop(bench);
-    report::write(&folder.join("summary.json"), &turns)?;
+    let targets = targets::of(&turns)?;
+    report::write(&folder.join("summary.json"), &turns, &targets)?;
     report::print(&turns);
+    targets::print(&targets);
+    ensure!(!options.check || targets.iter().all(Target::is_met), "a target is missed");
     Ok(())
 }
 
@@ -144,9 +161,8 @@ impl Bench<'_> {
         say("measuring the programs' run time");
         for round in 0..self.options.cost_rounds {
             let _on = bpf_stats::enable()?;
-            turns.push(self.turn(round, Mode::Traced, true)?);
-            if self.options.against.is_some() {
-                turns.push(self.turn(round, Mode::Against, true)?);
+            for mode in modes.iter().filter(|mode| mode.traces()) {
+                turns.push(self.turn(round, *mode, true)?);
             }
         }
         Ok(turns)
@@ -163,9 +179,12 @@ impl Bench<'_> {
                 run_in()?;
                 (load()?, None)
             }
-            Mode::Traced => Agent::start(site, own, server)?.measure(run_in, load)?,
-            Mode::Against => Agent::start(site, other, server)?.measure(run_in, load)?,
-            Mode::TracedBoth => Agent::start(site, own, site.cgroup())?.measure(run_in, load)?,
+            Mode::Traced => Agent::start(site, own, server, &[])?.measure(run_in, load)?,
+            Mode::TracedEach => {
+                Agent::start(site, own, server, &["--fold-above", "0"])?.measure(run_in, load)?
+            }
+            Mode::Against => Agent::start(site, other, server, &[])?.measure(run_in, load)?,
+            Mode::TracedBoth => Agent::start(site, own, site.cgroup(), &[])?.measure(run_in, load)?,
             Mode::Tcpdump => {
                 let _tcpdump = self.site.tcpdump()?;
                 run_in()?;

@@ -7,17 +7,18 @@ use serde_json::{Map, Value, json};
 
 use super::agent::Reading;
 use super::statistics::{Spread, float};
+use super::targets::Target;
 use super::{Mode, Turn};
 use crate::workspace::write_json;
 
 /// Nanoseconds per exchange, from the turns that measure them.
-struct Cost {
+pub(super) struct Cost {
     kernel: Spread,
     agent: Spread,
 }
 
 impl Cost {
-    fn of(turns: &[Turn], mode: Mode) -> Option<Self> {
+    pub(super) fn of(turns: &[Turn], mode: Mode) -> Option<Self> {
         // The kernel's statistics slow each run down, so the agent's time comes from turns without them.
         let kernel = traced(turns, mode, true).map(|(turn, reading)| {
             1e9 * reading.programs.seconds.values().sum::<f64>() / float(turn.load.requests)
@@ -27,8 +28,17 @@ impl Cost {
         Some(Self { kernel: Spread::of(kernel)?, agent: Spread::of(agent)? })
     }
 
-    fn microseconds(&self) -> f64 {
+    pub(super) fn microseconds(&self) -> f64 {
         (self.kernel.median + self.agent.median) / 1000.0
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let values = [
+            ("kernel_ns_per_exchange", self.kernel.median),
+            ("agent_ns_per_exchange", self.agent.median),
+            ("cost_us_per_exchange", self.microseconds()),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
     }
 }
 
@@ -44,7 +54,7 @@ fn throughput(turns: &[Turn], mode: Mode) -> Option<Spread> {
 }
 
 /// A mode's median throughput as a part of the untraced one.
-fn ratio(turns: &[Turn], mode: Mode) -> Option<f64> {
+pub(super) fn ratio(turns: &[Turn], mode: Mode) -> Option<f64> {
     Some(throughput(turns, mode)?.median / throughput(turns, Mode::Untraced)?.median)
 }
 
@@ -71,13 +81,10 @@ fn modes(turns: &[Turn]) -> Vec<Mode> {
 }
 
 /// Writes `summary.json`.
-pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
+pub(super) fn write(path: &Path, turns: &[Turn], targets: &[Target]) -> Result<()> {
     let cost = Cost::of(turns, Mode::Traced).context("no turn was traced, so there is no cost to report")?;
-    let mut summary = Map::new();
+    let mut summary = cost.to_json();
     let mut spread = Map::new();
-    summary.insert("kernel_ns_per_exchange".to_owned(), json!(cost.kernel.median));
-    summary.insert("agent_ns_per_exchange".to_owned(), json!(cost.agent.median));
-    summary.insert("cost_us_per_exchange".to_owned(), json!(cost.microseconds()));
     spread.insert("kernel_ns_per_exchange".to_owned(), cost.kernel.to_json());
     spread.insert("agent_ns_per_exchange".to_owned(), cost.agent.to_json());
     let (mut ratios, mut pairs) = (Map::new(), Map::new());
@@ -93,21 +100,42 @@ pub(super) fn write(path: &Path, turns: &[Turn]) -> Result<()> {
     summary.insert("spread".to_owned(), Value::Object(spread));
     summary.insert("ratios".to_owned(), Value::Object(ratios));
     summary.insert("ratios_within_rounds".to_owned(), Value::Object(pairs));
-    summary.insert("agent_memory_bytes".to_owned(), memory(turns));
+    let of_modes = |part: &dyn Fn(Mode) -> Value| -> Map<String, Value> {
+        let traced = modes(turns).into_iter().filter(|mode| mode.traces());
+        traced.map(|mode| (mode.name().to_owned(), part(mode))).collect()
+    };
+    let costs = of_modes(&|mode| Cost::of(turns, mode).map_or(Value::Null, |cost| cost.to_json().into()));
+    summary.insert("cost".to_owned(), costs.into());
+    summary.insert("agent_memory_bytes".to_owned(), of_modes(&|mode| memory(turns, mode)).into());
+    summary.insert("lost_records".to_owned(), json!(lost(turns)));
+    summary.insert("targets".to_owned(), targets.iter().map(Target::to_json).collect());
     summary.insert("rounds".to_owned(), turns.iter().map(turn_json).collect());
     write_json(path, &Value::Object(summary))
 }
 
-/// The highest values of all turns.
-fn memory(turns: &[Turn]) -> Value {
-    let highest =
-        |part: fn(&Reading) -> u64| turns.iter().filter_map(|turn| turn.agent.as_ref()).map(part).max();
+/// Records that were lost in all turns.
+fn lost(turns: &[Turn]) -> f64 {
+    turns.iter().filter_map(|turn| turn.agent.as_ref()).map(Reading::lost).sum()
+}
+
+/// The most memory that an agent took in turns of a mode, in bytes.
+pub(super) fn peak(turns: &[Turn], mode: Mode) -> Option<u64> {
+    highest(turns, mode, |reading| reading.memory.peak)
+}
+
+fn highest(turns: &[Turn], mode: Mode, part: fn(&Reading) -> u64) -> Option<u64> {
+    let of_mode = turns.iter().filter(|turn| turn.mode == mode);
+    of_mode.filter_map(|turn| turn.agent.as_ref()).map(part).max()
+}
+
+/// The highest values of all turns of a mode.
+fn memory(turns: &[Turn], mode: Mode) -> Value {
     json!({
-        "peak": highest(|reading| reading.memory.peak),
-        "resident": highest(|reading| reading.memory.resident),
-        "anonymous": highest(|reading| reading.memory.anonymous),
-        "file": highest(|reading| reading.memory.file),
-        "shared": highest(|reading| reading.memory.shared),
+        "peak": peak(turns, mode),
+        "resident": highest(turns, mode, |reading| reading.memory.resident),
+        "anonymous": highest(turns, mode, |reading| reading.memory.anonymous),
+        "file": highest(turns, mode, |reading| reading.memory.file),
+        "shared": highest(turns, mode, |reading| reading.memory.shared),
     })
 }
 
@@ -158,10 +186,11 @@ pub(super) fn print(turns: &[Turn]) {
             println!("{name:<12} {:>10.0} {quartiles:>21} {:>8.1}% {pairs:>27}", found.median, 100.0 * ratio);
         }
     }
-    for mode in [Mode::Traced, Mode::Against] {
-        let Some(cost) = Cost::of(turns, mode) else { continue };
+    for mode in modes(turns) {
+        let Some((cost, peak)) = Cost::of(turns, mode).zip(peak(turns, mode)) else { continue };
         println!(
-            "{}, cost per exchange: kernel {:.0} ns ({:.0} to {:.0}) + agent {:.0} ns ({:.0} to {:.0}) = {:.2} µs",
+            "{:<12} cost per exchange: kernel {:.0} ns ({:.0} to {:.0}) + agent {:.0} ns ({:.0} to {:.0}) = {:.2} µs; \
+             memory {:.1} MB",
             mode.name(),
             cost.kernel.median,
             cost.kernel.min,
@@ -169,12 +198,9 @@ pub(super) fn print(turns: &[Turn]) {
             cost.agent.median,
             cost.agent.min,
             cost.agent.max,
-            cost.microseconds()
+            cost.microseconds(),
+            float(peak) / 1e6,
         );
     }
-    if let Some(peak) =
-        turns.iter().filter_map(|turn| turn.agent.as_ref()).map(|reading| reading.memory.peak).max()
-    {
-        println!("agent memory: {:.1} MB at most", float(peak) / 1e6);
-    }
+    println!("records that agents lost in all turns: {}", lost(turns));
 }
