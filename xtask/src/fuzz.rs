@@ -46,7 +46,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("there is no fuzz target {wanted}; known are {}, or `all`", known.join(", "));
     }
     setup::build(workspace)?;
-    setup::tools(workspace, &[debian::FUZZ])?;
+    setup::tools(workspace, &[debian::CXX])?;
     build(workspace)?;
     for target in chosen {
         fuzz(workspace, target, options.seconds)?;

@@ -30,7 +30,7 @@ pub(crate) const LAB: &[&str] = &[
     "wrk",
 ];
 /// What unit tests ask whether it agrees.
-pub(crate) const WIRE: &[&str] = &["tcpdump", "tshark"];
+pub(crate) const WIRE: &[&str] = &["prometheus", "tcpdump", "tshark"];
 /// What the incidents are made of besides: etcd, gRPC, and an AWS SDK of today.
 pub(crate) const INCIDENTS: &[&str] =
     &["etcd-client", "etcd-server", "python3", "python3-boto3", "python3-grpcio", "python3-venv"];
@@ -54,8 +54,8 @@ pub(crate) const MANIFESTS: &[&str] = &[
 /// C compilers for the static programs of the image, what starts the one for arm64, and a tool that reads images.
 pub(crate) const IMAGE: &[&str] =
     &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "musl-tools", "qemu-user", "skopeo"];
-/// libFuzzer is C++.
-pub(crate) const FUZZ: &[&str] = &["g++"];
+/// bpf-linker and libFuzzer have parts in C++.
+pub(crate) const CXX: &[&str] = &["g++"];
 
 /// Services that Debian would start, now or at the next boot, for packages we want only the programs of.
 const SERVICES: &[&str] = &["etcd", "nginx", "prometheus"];

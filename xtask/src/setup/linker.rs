@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::debian;
 use crate::run;
 use crate::workspace::{Workspace, create_folder};
 
@@ -28,6 +29,9 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     if works(&folder.join("bin/bpf-linker")) {
         return Ok(());
     }
+    if !works(Path::new("c++")) {
+        debian::install(workspace, debian::CXX).context("bpf-linker needs a C++ compiler to be built")?;
+    }
     let libraries = sysroot(workspace)?.join("lib");
     let llvm = prepare_llvm(&folder.join("llvm"), &libraries)?;
     let what = format!("building bpf-linker {VERSION} (once, 2 to 3 minutes)");
@@ -35,11 +39,11 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     run::retry(&what, 3, || {
         run::logged(&mut cargo_install(workspace, &folder, &llvm, &libraries), &what, &log)
     })
-    .context("bpf-linker links the BPF programs; it is fetched from crates.io and needs a C++ compiler (g++)")
+    .context("bpf-linker links the BPF programs; it is fetched from crates.io")
 }
 
 fn works(binary: &Path) -> bool {
-    run::output(Command::new(binary).arg("--version"), "trying bpf-linker").is_ok()
+    run::output(Command::new(binary).arg("--version"), "asking for its version").is_ok()
 }
 
 fn sysroot(workspace: &Workspace) -> Result<PathBuf> {

@@ -24,7 +24,7 @@ mod toolchain;
 /// `cargo xtask setup`: everything any command needs.
 pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
     build(workspace)?;
-    tools(workspace, &[debian::LAB, debian::INCIDENTS, debian::KERNELS, debian::IMAGE, debian::FUZZ])?;
+    tools(workspace, &[debian::LAB, debian::INCIDENTS, debian::KERNELS, debian::IMAGE, debian::CXX])?;
     with_lock(workspace, aws_sdk::install)?;
     with_lock(workspace, collector::install)?;
     manifests(workspace)?;

@@ -50,7 +50,7 @@ fn clippy(workspace: &Workspace) -> Result<()> {
         "linting",
     )?;
     // The fuzz targets are a workspace of their own, which nothing else of the test command builds.
-    setup::tools(workspace, &[debian::FUZZ])?;
+    setup::tools(workspace, &[debian::CXX])?;
     let manifest = "tests/fuzz/Cargo.toml";
     let mut command = workspace.cargo(&["clippy", "--bins", "--manifest-path", manifest]);
     command.args(["--", "-D", "warnings"]).env("CARGO_TARGET_DIR", workspace.target("fuzz"));
