@@ -5,6 +5,7 @@ mod analyze;
 mod capture;
 mod capture_file;
 mod collector;
+mod completion;
 mod configured;
 mod doctor;
 mod file;
@@ -50,6 +51,8 @@ enum Command {
     Capture(capture::Args),
     /// Say what this node supports and what is missing
     Doctor(doctor::Args),
+    /// Print a script that completes commands and flags in a shell
+    Completion(completion::Args),
 }
 
 /// Runs the command of this process' arguments. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a damaged capture (what came
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Agent(args) => return agent::run(&args),
         Command::Capture(args) => capture::run(&args),
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Completion(args) => completion::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
