@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use tracer_lab::nginx::Nginx;
 use tracer_lab::pair::Pair;
 use tracer_lab::pod::network::wait_for_listener;
-use tracer_lab::process::Running;
+use tracer_lab::process::{Running, run};
 use tracer_lab::tracer::report::{PodSummary, STAGES, Summary};
 use tracer_lab::tracer::{Tracing, program};
 use tracer_lab::{PodSpec, Qos};
@@ -48,6 +48,73 @@ fn sums_are_those_of_a_tracer_that_is_told_of_each_request() -> Result<()> {
     ensure!((total - folding.total_seconds).abs() < 1e-6, "{total} s in the histogram");
     // Each has looked at the clock itself, one after the other.
     same_stages(folding, told, load.ok, 2e-6)
+}
+
+/// A capture is told of each request, and so is everybody who counts.
+#[test]
+fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
+    let nginx = Nginx::start()?;
+    let agent = Tracing::start(&program()?, &nginx.lab, "agent", &["--allow-capture"])?;
+    let load = nginx.start_load(Path::new(PROGRAM), 8_000, 12)?;
+    // By then requests are folded.
+    pause(3_000);
+    let before = agent.metric("tracer_requests_folded_total", &[("pod", nginx.server.uid())])?;
+    let file = nginx.lab.dir().join("capture.pcapng");
+    let mut capture = nginx.lab.node().command(&program()?.to_string_lossy());
+    capture.args([
+        "capture",
+        "--agent",
+        "http://127.0.0.1:9464",
+        "--duration",
+        "3",
+        "--slower-than",
+        "1s",
+        "-w",
+    ]);
+    run(capture.arg(&file))?;
+    let load = load.finish()?;
+    pause(1_000);
+    let uid = nginx.server.uid();
+    let summary = agent.settled(uid, load.ok)?;
+    let labels = [("pod", uid)];
+    let count = agent.metric("tracer_request_duration_seconds_count", &labels)?;
+    let total = agent.metric("tracer_request_duration_seconds_sum", &labels)?;
+    let folded = agent.metric("tracer_requests_folded_total", &labels)?;
+    agent.finish()?;
+    let pod = summary.pod(uid)?;
+    println!("{load:?} {before} folded before, {folded} at the end; {pod:?}");
+    ensure!(before > 0.0 && folded > before, "nothing was folded before the capture, or nothing after it");
+    ensure!((round(count), pod.requests) == (load.ok, load.ok), "{count} in the metrics");
+    ensure!(round(folded) == pod.folded, "{folded} folded in the metrics");
+    ensure!((total - pod.total_seconds).abs() < 1e-6, "{total} s in the histogram");
+    Ok(())
+}
+
+/// The end of tracing waits for what the kernel has added up.
+#[test]
+fn the_end_of_tracing_loses_nothing_of_a_load_that_goes_on() -> Result<()> {
+    let nginx = Nginx::start()?;
+    let flags = ["--output", "json"];
+    let (folding, each) = (
+        Tracing::start(&program()?, &nginx.lab, "live", &flags)?,
+        Tracing::start(&program()?, &nginx.lab, "live", &[&flags[..], &["--fold-above", "0"]].concat())?,
+    );
+    let load = nginx.start_load(Path::new(PROGRAM), 8_000, 8)?;
+    pause(4_000);
+    let (folding, each) = std::thread::scope(|scope| {
+        let folding = scope.spawn(|| folding.finish());
+        (folding.join(), each.finish())
+    });
+    load.finish()?;
+    let folding = folding.map_err(|_| anyhow!("the end of a tracer panicked"))?;
+    let (folding, each) = (Summary::parse(&folding?)?, Summary::parse(&each?)?);
+    let uid = nginx.server.uid();
+    let (folding, told) = (folding.pod(uid)?, each.pod(uid)?);
+    println!("folding {folding:?}\ntold    {told:?}");
+    ensure!(folding.folded > folding.requests / 2 && told.folded == 0);
+    // It ends a fifth of a second later: without that, it would lack what is on the way in that time, 800 on average.
+    ensure!(folding.requests >= told.requests, "{} of {} requests", folding.requests, told.requests);
+    Ok(())
 }
 
 /// Requests of a pod whose other container, of which the programs know nothing yet, calls a server meanwhile.

@@ -145,13 +145,15 @@ impl FlowState {
         self.has_sums() && now.wrapping_sub(self.folding_since) >= KEEP
     }
 
-    /// The sums were copied out, or the ring did not take them at `now`: then they are due again later.
+    /// The ring did not take the sums at `now`: they are due again later.
     #[inline(always)]
-    pub fn told_sums(&mut self, taken: bool, now: u64) {
-        if !taken {
-            self.folding_since = now;
-            return;
-        }
+    pub const fn keep_sums(&mut self, now: u64) {
+        self.folding_since = now;
+    }
+
+    /// The sums were copied out.
+    #[inline(always)]
+    pub fn clear_sums(&mut self) {
         let sums = &mut self.sums;
         for field in [&mut sums.first, &mut sums.last, &mut sums.receive, &mut sums.own, &mut sums.send] {
             clear(field);

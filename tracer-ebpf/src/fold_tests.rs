@@ -84,10 +84,10 @@ fn sums_grow_until_they_are_told() {
     assert_eq!((sums.receive, sums.own, sums.send), (1_000, 2_003_000, 500));
     assert_eq!(sums.buckets, [1, 0, 1, 0, 0, 0, 0, 0, 0]);
     assert!(!state.are_sums_due(5_500 + KEEP - 1) && state.are_sums_due(5_500 + KEEP));
-    state.told_sums(false, 6_000 + KEEP);
+    state.keep_sums(6_000 + KEEP);
     assert!(state.has_sums() && !state.are_sums_due(6_000 + KEEP + 1), "the ring was full a moment ago");
     assert!(state.are_sums_due(6_000 + 2 * KEEP));
-    state.told_sums(true, 6_000 + 2 * KEEP);
+    state.clear_sums();
     assert!(!state.has_sums() && !state.are_sums_due(u64::MAX));
     assert_eq!(state.sums, Sums { exchange: 2, ..Sums::zeroed() }, "an exchange is not added up again");
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     engine::FlowEvent,
     proto::{http::Http, http2, lookup::Lookup},
-    request::{Attribution, Call, CallKind, Request, What},
+    request::{Attribution, Call, CallKind, Request, What, folded::Folded},
     source::pcap::LinkType,
 };
 
@@ -98,11 +98,17 @@ impl Observer for Seen {
         self.requests.push(request.clone());
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, _: &Arc<Pod>, call: &Call, _: Attribution) {
         self.calls.push(call.clone());
     }
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 /// A DNS message about `a.example`, type A.

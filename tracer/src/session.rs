@@ -111,6 +111,11 @@ impl Session {
         self.source.capture(snap_length)
     }
 
+    /// Whether the programs must tell of each request for the moment: as soon as time has moved on a little.
+    pub fn hold_folding(&mut self, is_held: bool) {
+        self.engine.hold_folding(is_held);
+    }
+
     /// Gives at most `limit` packets of the ring to `take`, with a way to learn whose they are.
     pub fn drain_packets(&mut self, limit: usize, mut take: impl FnMut(&[u8], &mut dyn Owners)) {
         let engine = &mut self.engine;

@@ -36,20 +36,22 @@ pub(crate) fn emit_flow(state: &mut FlowState, kind: u8, time: u64) -> bool {
 #[inline(always)]
 pub(crate) fn emit_sums(state: &mut FlowState, time: u64) {
     let slot = reserve::<FoldedRecord>();
-    if !slot.is_null() {
-        // SAFETY: `slot` has room for a record and is aligned to eight bytes; every byte is written.
-        unsafe {
-            (*slot).kind = kind::FOLDED;
-            (*slot).flags = state.record.flags;
-            (*slot).reserved = [0; 2];
-            (*slot).retransmits = state.record.retransmits;
-            (*slot).flow = state.record.flow;
-            (*slot).cgroup = state.record.cgroup;
-            core::ptr::copy_nonoverlapping(&raw const state.sums, &raw mut (*slot).sums, 1);
-            bpf_ringbuf_submit(slot.cast(), wake_flags(time));
-        }
+    if slot.is_null() {
+        state.keep_sums(time);
+        return;
     }
-    state.told_sums(!slot.is_null(), time);
+    // SAFETY: `slot` has room for a record and is aligned to eight bytes; every byte is written.
+    unsafe {
+        (*slot).kind = kind::FOLDED;
+        (*slot).flags = state.record.flags;
+        (*slot).reserved = [0; 2];
+        (*slot).retransmits = state.record.retransmits;
+        (*slot).flow = state.record.flow;
+        (*slot).cgroup = state.record.cgroup;
+        core::ptr::copy_nonoverlapping(&raw const state.sums, &raw mut (*slot).sums, 1);
+        bpf_ringbuf_submit(slot.cast(), wake_flags(time));
+    }
+    state.clear_sums();
 }
 
 /// Room for a record, or null; counted as emitted, and as dropped when the ring has none.

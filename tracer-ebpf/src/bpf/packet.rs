@@ -172,6 +172,11 @@ fn follow(
     plan: &Plan,
     payload: u32,
 ) {
+    let is_call = segment.direction == Direction::Egress && state.record.role != role::SERVER;
+    if is_call && (plan.fresh != 0 || segment.has(tcp_flag::SYN)) {
+        // First of all: another CPU may be about to fold the request that makes the call.
+        pods::calls(state, segment.time);
+    }
     if plan.emit_before {
         end_exchange(socket, state, segment.time);
     }
@@ -194,14 +199,10 @@ fn follow(
         read_tcp_sock(socket, state);
         output::emit_flow(state, kind::EXCHANGE, segment.time);
     }
-    // After such a segment there may be none for a long time.
-    if plan.emit_after && state.has_sums() || plan.emit_before && state.are_sums_due(segment.time) {
+    // After an acknowledgment there may be no segment for a long time.
+    if (plan.emit_after && state.has_sums()) || (plan.emit_before && state.are_sums_due(segment.time)) {
         read_tcp_sock(socket, state);
         output::emit_sums(state, segment.time);
-    }
-    let is_call = segment.direction == Direction::Egress && state.record.role != role::SERVER;
-    if is_call && (plan.fresh != 0 || segment.has(tcp_flag::SYN)) {
-        pods::calls(state, segment.time);
     }
     // A socket that aborts is closed before its reset leaves: the record of the close does not know.
     if segment.direction == Direction::Egress && segment.has(tcp_flag::RST) {

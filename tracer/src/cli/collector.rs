@@ -15,7 +15,7 @@ use crate::{
     engine::{FlowEvent, Observer},
     export::{json, table, waterfall},
     pod::Pod,
-    request::{Attribution, Call, Request, totals::Summary},
+    request::{Attribution, Call, Request, folded::Folded, totals::Summary},
 };
 
 /// What to keep.
@@ -95,7 +95,13 @@ impl Observer for Collector {
         self.slowest.see(request, || ());
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }

@@ -16,8 +16,9 @@ use super::{
     naming::Naming,
     options::{Output, Target},
 };
+use crate::engine::Folding;
 use crate::pod::source::Resource;
-use crate::source::live::{LiveSource, ThreadSource, cgroup};
+use crate::source::live::{LiveSource, Options, ThreadSource, cgroup};
 
 /// How long a source of names may take to answer.
 const NAMES_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,9 @@ pub(super) struct Args {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
+
+/// Bytes of packets that captures would be allowed to take.
+const SNAP_LENGTH: u32 = 256;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,11 +142,13 @@ fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
     }
 }
 
-/// Loads and attaches for real, and lets go at once.
+/// Loads and attaches for real, with all that the commands may ask of the programs, and lets go at once.
 fn programs(args: &Args, cgroups: &[PathBuf]) -> Check {
     let name = "bpf programs";
-    let started = args.target.options_for(cgroups.to_vec(), 0);
-    match LiveSource::start(&started) {
+    let folding = Some(Folding { above: 1, longest: u64::MAX });
+    let everything =
+        Options { captures: false, folding, ..args.target.options_for(cgroups.to_vec(), SNAP_LENGTH) };
+    match LiveSource::start(&everything) {
         Ok(source) => {
             let attached = if cgroups.is_empty() { "load" } else { "load and attach" };
             let threads = source.thread_source();

@@ -17,7 +17,7 @@ use crate::{
     finding::Period,
     offline::{Frames, Offline},
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
 };
 
 /// Arguments of `tracer report`.
@@ -83,9 +83,15 @@ impl Observer for Numbered {
         self.slowest.see(request, || numbers(&self.frames, request));
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 /// Times name packets: none is rarer than a nanosecond, and of two at the same time the first counts.

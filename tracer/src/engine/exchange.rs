@@ -58,7 +58,7 @@ impl<R: Resolve> Engine<R> {
             return;
         }
         let Some(folded) = Folded::of(record) else {
-            self.oddities.implausible += 1;
+            self.oddities.sums_refused += requests(record);
             return;
         };
         if let Some(pod) = self.pod(record.cgroup) {
@@ -324,6 +324,12 @@ fn pending(record: &FlowRecord, closing: bool) -> Pending {
         emitted: record.emitted,
         rest: rest(record, closing),
     }
+}
+
+/// How many requests a record of sums may tell of.
+fn requests(record: &FoldedRecord) -> u64 {
+    let counted = record.sums.buckets.iter().copied().map(u64::from).sum::<u64>();
+    counted.max(record.sums.count.into())
 }
 
 /// Flags of a flow on which no answer comes any more, whoever waits.

@@ -54,9 +54,13 @@ const QUICK_PERCENT: u64 = 98;
 
 /// Who has which place, and what is to be told to the programs.
 #[derive(Debug, Default)]
-pub(super) struct Seats {
+pub(super) struct Places {
     /// Nothing is folded and nobody has a place without it.
     pub(super) folding: Option<Folding>,
+    /// Each request must be told of for the moment.
+    pub(super) is_held: bool,
+    /// Something may have been folded.
+    has_folded: bool,
     /// Given back, in this order. A flow of a pod that was forgotten may still look at its place, so it stays empty as long
     /// as there are others.
     free: VecDeque<u32>,
@@ -64,7 +68,7 @@ pub(super) struct Seats {
     orders: Vec<Order>,
 }
 
-impl Seats {
+impl Places {
     /// A place for a pod; `None` when there are no more: it is not folded then.
     pub(super) fn take(&mut self) -> Option<u32> {
         self.folding?;
@@ -99,6 +103,7 @@ impl Seats {
 
     /// From now on, fold what takes less.
     pub(super) fn below(&mut self, place: Option<u32>, nanoseconds: u64) {
+        self.has_folded |= place.is_some() && nanoseconds > 0;
         self.orders.extend(place.map(|place| Order::Below { place, nanoseconds }));
     }
 }
@@ -174,14 +179,18 @@ impl<R> Engine<R> {
         self.places.folding = Some(folding);
     }
 
-    /// From now on, nothing is to be folded; says whether something was.
+    /// Whether each request must be told of for the moment: somebody looks at them one by one.
+    pub fn hold_folding(&mut self, is_held: bool) {
+        self.places.is_held = is_held;
+    }
+
+    /// From now on, nothing is to be folded; says whether something may have been.
     pub fn unfold(&mut self) -> bool {
-        let is_folding =
-            self.places.folding.take().is_some() && self.pods.iter().any(|pod| pod.pace.below > 0);
+        self.places.folding = None;
         for pod in &self.pods {
             self.places.below(pod.place, 0);
         }
-        is_folding
+        self.places.has_folded
     }
 
     /// What the programs are to be told, in this order; once.
@@ -255,7 +264,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_used_again() {
-        let mut places = Seats::default();
+        let mut places = Places::default();
         assert_eq!(places.take(), None, "nothing is folded");
         places.folding = Some(FOLDING);
         let taken: Vec<u32> = std::iter::from_fn(|| places.take()).collect();

@@ -33,7 +33,7 @@ use crate::{
     request::{
         Attribution, Call, Request,
         folded::Folded,
-        totals::{ABANDONED, PodSummary},
+        totals::{ABANDONED, PodSummary, SUMS_REFUSED},
     },
 };
 
@@ -108,12 +108,13 @@ pub enum FlowEvent {
     Retransmits(u32),
 }
 
-/// Gets what settles, as it settles.
+/// Gets what settles, as it settles. What numbers are made of has no default: an observer that passes on what it hears
+/// must not forget it.
 pub trait Observer {
     /// A request settled.
     fn request(&mut self, request: &Request);
     /// Requests of which only the sums are known.
-    fn folded(&mut self, _pod: &Arc<Pod>, _folded: &Folded) {}
+    fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded);
     /// A call settled, after the requests it belongs to.
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution);
     /// A flow of the pod opened, failed, retransmitted or closed.
@@ -121,9 +122,9 @@ pub trait Observer {
     /// A finding opened or closed, or a call is evidence for one that is open: after that call settled.
     fn finding(&mut self, _event: &Event<'_>) {}
     /// A pod is gone and forgotten: nothing more comes of it.
-    fn gone(&mut self, _pod: &Arc<Pod>) {}
+    fn gone(&mut self, pod: &Arc<Pod>);
     /// What was told as `from` is told as `to` from now on: the same pod, of which more is known.
-    fn renamed(&mut self, _from: &Arc<Pod>, _to: &Arc<Pod>) {}
+    fn renamed(&mut self, from: &Arc<Pod>, to: &Arc<Pod>);
 }
 
 /// Things that were seen and could not be used, by reason.
@@ -145,6 +146,8 @@ pub struct Oddities {
     pub unmatched_dns: u64,
     /// Requests and calls that lasted implausibly long.
     pub implausible: u64,
+    /// Requests that the kernel added up to sums that do not fit each other.
+    pub sums_refused: u64,
     /// Exchanges of which the end is among bytes that were not seen.
     pub cut: u64,
     /// Records with bytes of flows that are not read (any more).
@@ -158,7 +161,7 @@ pub struct Oddities {
 impl Oddities {
     /// Each with its name in outputs.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 11] {
+    pub fn named(&self) -> [(&'static str, u64); 12] {
         [
             ("late", self.late),
             (ABANDONED, self.abandoned),
@@ -167,6 +170,7 @@ impl Oddities {
             ("malformed_dns", self.malformed_dns),
             ("unmatched_dns", self.unmatched_dns),
             ("implausible", self.implausible),
+            (SUMS_REFUSED, self.sums_refused),
             ("cut", self.cut),
             ("unread", self.unread),
             ("readers_shed", self.readers_shed),
@@ -188,7 +192,7 @@ pub struct Engine<R> {
     policy: Policy,
     ledger: Ledger,
     oddities: Oddities,
-    places: folding::Seats,
+    places: folding::Places,
     /// The cgroup of tracer itself.
     own: Option<u64>,
     /// When it is looked next which pods there are.
@@ -210,7 +214,7 @@ impl<R: Resolve> Engine<R> {
             policy: policy.into(),
             ledger: Ledger::default(),
             oddities: Oddities::default(),
-            places: folding::Seats::default(),
+            places: folding::Places::default(),
             own: None,
             next_look: 0,
         }
@@ -241,7 +245,7 @@ impl<R: Resolve> Engine<R> {
             }
             pod.advance(now, &mut self.ledger, observer);
             if let Some(folding) = self.places.folding
-                && let Some(below) = pod.fold(now, folding)
+                && let Some(below) = pod.fold(now, folding, self.places.is_held)
             {
                 self.places.below(pod.place, below);
             }

@@ -85,9 +85,9 @@ impl PodState {
     }
 
     /// What the kernel is to fold from now on, when that changes.
-    pub(super) fn fold(&mut self, now: u64, folding: Folding) -> Option<u64> {
+    pub(super) fn fold(&mut self, now: u64, folding: Folding, is_held: bool) -> Option<u64> {
         let tracker = &self.tracker;
-        self.pace.advance(now, folding, || tracker.is_calling())
+        self.pace.advance(now, folding, || is_held || tracker.is_calling(now))
     }
 
     /// Not later than the start of any request or call that may still settle; while the pod's name is awaited, not later

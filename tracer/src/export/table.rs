@@ -8,7 +8,7 @@ use crate::{
     finding::{Finding, Kind},
     request::{
         Attribution, CallKind, Stages,
-        totals::{ABANDONED, Accounting, PodSummary, Summary, Totals, UNCAPTURED},
+        totals::{ABANDONED, Accounting, PodSummary, SUMS_REFUSED, Summary, Totals, UNCAPTURED},
     },
 };
 
@@ -141,6 +141,12 @@ fn write_accounting(table: &mut String, accounting: &Accounting) {
     if abandoned > 0 {
         let requests = text::count(abandoned, "request that was", "requests that were");
         let _ = writeln!(table, "PARTIAL: the numbers above miss {requests} given up in flight");
+    }
+    let refused = accounting.oddities.get(SUMS_REFUSED).copied().unwrap_or(0);
+    if refused > 0 {
+        let requests = text::count(refused, "request", "requests");
+        let _ =
+            writeln!(table, "PARTIAL: the numbers above miss {requests} that the kernel added up wrongly");
     }
 }
 

@@ -67,6 +67,9 @@ fn shows_oddities_and_what_was_given_up() {
         "oddities: abandoned 1, unanswered 2\n\
          PARTIAL: the numbers above miss 1 request that was given up in flight\n"
     ));
+    summary.accounting.oddities.insert("sums_refused", 2);
+    let expected = "PARTIAL: the numbers above miss 2 requests that the kernel added up wrongly\n";
+    assert!(breakdown(&summary, WallClock::UNIX).ends_with(expected));
 }
 
 #[test]

@@ -142,10 +142,12 @@ impl PodTracker {
         }
     }
 
-    /// Whether a call has not ended yet.
+    /// Whether a call has not ended at `now`. One that goes on for longer than a request counts is none that a request
+    /// waits for: a stream of events, or one of which the end was lost.
     #[must_use]
-    pub fn is_calling(&self) -> bool {
-        self.calls.values().any(|entry| entry.open)
+    pub fn is_calling(&self, now: u64) -> bool {
+        let from = Key { first: counted_from(now), flow: 0, number: 0 };
+        self.calls.range(from..).any(|(_, entry)| entry.open)
     }
 
     /// Takes what a record says about a call. `open` means that it has not ended.

@@ -74,6 +74,9 @@ pub const ABANDONED: &str = "abandoned";
 /// The oddity that makes the summary of a capture partial: places where sent segments are missing in it.
 pub const UNCAPTURED: &str = "not_captured";
 
+/// The oddity that makes a summary partial: requests that the kernel added up to sums that do not fit each other.
+pub const SUMS_REFUSED: &str = "sums_refused";
+
 /// What the kernel emitted and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
@@ -98,7 +101,10 @@ impl Accounting {
     #[must_use]
     pub fn is_partial(&self) -> bool {
         let missing = |oddity| self.oddities.get(oddity).is_some_and(|n| *n > 0);
-        missing(ABANDONED) || missing(UNCAPTURED) || self.dropped.values().any(|n| *n > 0)
+        missing(ABANDONED)
+            || missing(UNCAPTURED)
+            || missing(SUMS_REFUSED)
+            || self.dropped.values().any(|n| *n > 0)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     export::comment::{call_comment, finding_comment, request_comment},
     finding::{Event, Place},
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
 };
 
 /// Puts comments on held packets, and marks those of slow requests.
@@ -59,6 +59,8 @@ impl Observer for Commenter {
         }
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
@@ -68,4 +70,8 @@ impl Observer for Commenter {
             self.held.comment(target(call), call.start, finding_comment(finding));
         }
     }
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }

@@ -22,7 +22,7 @@ use crate::{
     export::pcapng::{Losses, Packet, WriteError, Writer},
     finding::Event,
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
     session::Session,
     source::live::{boot_time, wall_clock},
 };
@@ -120,6 +120,7 @@ impl Captures {
         let start = wall_clock().unix_ns(boot_time());
         let writer = Writer::new(Pieces(sender.clone()), start).map_err(|error| failed(&error))?;
         session.capture(self.snap_length).map_err(|error| failed(&error))?;
+        session.hold_folding(true);
         self.current = Some(Current {
             recorder: order.recorder,
             writer,
@@ -151,7 +152,7 @@ impl Captures {
         match current.write(session, packets) {
             Err(error) => self.failed(session, &error),
             Ok(()) if ended => {
-                stop(session);
+                end(session);
                 if let Err(error) = current.finish(session) {
                     self.failed(session, &error);
                 }
@@ -161,7 +162,7 @@ impl Captures {
     }
 
     fn failed(&mut self, session: &mut Session, error: &WriteError) {
-        stop(session);
+        end(session);
         if error.source.kind() == io::ErrorKind::TimedOut {
             self.readers_dropped += 1;
             tracing::warn!(
@@ -177,6 +178,12 @@ fn stop(session: &mut Session) {
     if let Err(error) = session.capture(0) {
         tracing::warn!("cannot stop the kernel's part of a capture: {error}");
     }
+}
+
+/// Ends it, also for what has settled late: until then, requests whose packets are held must be told of.
+fn end(session: &mut Session) {
+    stop(session);
+    session.hold_folding(false);
 }
 
 impl Current {
@@ -216,6 +223,11 @@ impl Observer for Both<'_> {
         self.1.request(request);
     }
 
+    fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded) {
+        self.0.folded(pod, folded);
+        self.1.folded(pod, folded);
+    }
+
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, attribution: Attribution) {
         self.0.call(pod, call, attribution);
         self.1.call(pod, call, attribution);
@@ -234,6 +246,11 @@ impl Observer for Both<'_> {
     fn gone(&mut self, pod: &Arc<Pod>) {
         self.0.gone(pod);
         self.1.gone(pod);
+    }
+
+    fn renamed(&mut self, from: &Arc<Pod>, to: &Arc<Pod>) {
+        self.0.renamed(from, to);
+        self.1.renamed(from, to);
     }
 }
 

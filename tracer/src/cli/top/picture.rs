@@ -11,7 +11,7 @@ use crate::{
     finding::{Destination, Finding},
     request::{
         CallKind, Request,
-        totals::{ABANDONED, Accounting, Summary, Totals},
+        totals::{ABANDONED, Accounting, SUMS_REFUSED, Summary, Totals},
     },
 };
 
@@ -83,14 +83,16 @@ pub(super) struct PodPicture {
     pub(super) findings: Vec<Finding>,
     /// Its slowest requests of the last minute, slowest first.
     pub(super) slow: Vec<Arc<Request>>,
+    /// The longest of those that the kernel added up, nanoseconds; 0 when there were none.
+    pub(super) longest_folded: u64,
     /// Its calls of the last minute by kind and destination, those that took most time first.
     pub(super) destinations: Vec<Calling>,
 }
 
 impl PodPicture {
-    /// Total of its slowest request of the last minute, nanoseconds.
+    /// Total of its slowest request of the last minute, nanoseconds; 0 when there was none.
     pub(super) fn slowest(&self) -> u64 {
-        self.slow.first().map_or(0, |request| request.total())
+        self.slow.first().map_or(0, |request| request.total()).max(self.longest_folded)
     }
 }
 
@@ -137,6 +139,7 @@ impl Meter {
                 totals: pod.totals,
                 findings: pod.findings,
                 slow: recorder.slow(&uid),
+                longest_folded: recorder.longest_folded(&uid),
                 destinations: destinations(recorder, &uid),
                 uid,
             });
@@ -169,7 +172,7 @@ fn destinations(recorder: &Recorder, uid: &str) -> Vec<Calling> {
 fn missing(accounting: &Accounting) -> Vec<(&'static str, u64)> {
     let of = |counts: &BTreeMap<&'static str, u64>, name| counts.get(name).copied().unwrap_or(0);
     let dropped = accounting.dropped.iter().map(|(name, count)| (*name, *count));
-    let all = dropped.chain([(ABANDONED, of(&accounting.oddities, ABANDONED))]);
+    let all = dropped.chain([ABANDONED, SUMS_REFUSED].map(|name| (name, of(&accounting.oddities, name))));
     all.filter(|(_, count)| *count > 0).collect()
 }
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     engine::{FlowEvent, Observer},
     pod::Pod,
-    request::{Attribution, Call, CallKind, Marks, Request},
+    request::{Attribution, Call, CallKind, Marks, Request, folded::Folded},
 };
 
 /// Slow requests that are kept of a pod, per half.
@@ -54,12 +54,16 @@ pub(super) type Destinations = BTreeMap<(CallKind, Option<SocketAddr>), Calls>;
 #[derive(Default)]
 struct Recent {
     slow: [Vec<Arc<Request>>; 2],
+    /// The longest of those that the kernel added up, nanoseconds.
+    folded: [u64; 2],
     destinations: [Destinations; 2],
 }
 
 impl Recent {
     fn is_empty(&self) -> bool {
-        self.slow.iter().all(Vec::is_empty) && self.destinations.iter().all(BTreeMap::is_empty)
+        self.slow.iter().all(Vec::is_empty)
+            && self.folded == [0; 2]
+            && self.destinations.iter().all(BTreeMap::is_empty)
     }
 }
 
@@ -89,6 +93,7 @@ impl Recorder {
             let [newer, older] = &mut pod.slow;
             self.budget += older.iter().map(|request| weight(request)).sum::<usize>();
             *older = mem::take(newer);
+            pod.folded = [0, pod.folded[0]];
             let [newer, older] = &mut pod.destinations;
             *older = mem::take(newer);
         }
@@ -102,6 +107,11 @@ impl Recorder {
         slow.sort_by_key(|request| std::cmp::Reverse(request.total()));
         slow.truncate(SLOW_LIMIT);
         slow
+    }
+
+    /// The longest of a pod's requests that the kernel added up, nanoseconds; 0 when there were none.
+    pub(super) fn longest_folded(&self, uid: &str) -> u64 {
+        self.pods.get(uid).map_or(0, |pod| pod.folded[0].max(pod.folded[1]))
     }
 
     /// The calls of a pod by kind and server.
@@ -154,6 +164,11 @@ impl Observer for Recorder {
         self.budget = left;
     }
 
+    fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded) {
+        let [longest, _] = &mut self.pod(&pod.uid).folded;
+        *longest = folded.longest.max(*longest);
+    }
+
     fn call(&mut self, pod: &Arc<Pod>, call: &Call, _: Attribution) {
         let duration = call.end.saturating_sub(call.start);
         let mut seen = Calls {
@@ -172,6 +187,10 @@ impl Observer for Recorder {
     }
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 #[cfg(test)]

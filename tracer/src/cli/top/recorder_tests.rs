@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cli::top::fixture::{SECOND, request},
     export::fixture::{self, address, call},
-    request::What,
+    request::{Stages, Thread, What, folded::BUCKETS},
 };
 
 const UID: &str = "0b3f1c9e-5a7d-4c53-9d0e-2f4a6b8c0d1e";
@@ -27,6 +27,31 @@ fn a_request_without_an_answer_is_none_of_them() {
     let mut recorder = Recorder::default();
     recorder.request(&Request { marks: Marks::UNANSWERED, ..request(1, 5) });
     assert!(totals(&recorder).is_empty());
+}
+
+#[test]
+fn the_longest_of_those_that_were_added_up_is_kept_for_a_minute() {
+    let mut recorder = Recorder::default();
+    let pod = Arc::clone(&request(1, 5).pod);
+    let folded = |longest| Folded {
+        count: 2,
+        first: 1,
+        last: 9,
+        longest,
+        stages: Stages::default(),
+        thread: Thread::default(),
+        buckets: [0; BUCKETS],
+    };
+    recorder.folded(&pod, &folded(7));
+    recorder.folded(&pod, &folded(6));
+    assert_eq!((recorder.longest_folded(UID), recorder.longest_folded("another pod")), (7, 0));
+    recorder.advance(30 * SECOND);
+    recorder.folded(&pod, &folded(3));
+    assert_eq!(recorder.longest_folded(UID), 7);
+    recorder.advance(60 * SECOND);
+    assert_eq!(recorder.longest_folded(UID), 3);
+    recorder.advance(90 * SECOND);
+    assert_eq!((recorder.longest_folded(UID), recorder.pods.len()), (0, 0));
 }
 
 #[test]

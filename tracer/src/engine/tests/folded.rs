@@ -54,7 +54,7 @@ fn sums_that_cannot_be_are_an_oddity() {
     lab.folded(&FoldedRecord { flow: 0, ..folded(3, 10) });
     assert!(lab.finish(1000).is_empty());
     let oddities = lab.engine.oddities();
-    assert_eq!((oddities.implausible, oddities.unidentified), (1, 1));
+    assert_eq!((oddities.sums_refused, oddities.unidentified), (3, 1));
 }
 
 #[test]
@@ -76,6 +76,47 @@ fn a_busy_pod_is_folded_as_long_as_it_is_busy() {
     lab.folded(&folded(3_000, 2_100));
     assert_eq!(lab.second(2, 0), []);
     assert_eq!(lab.second(3, 100), [below(0)]);
+}
+
+#[test]
+fn nothing_is_folded_while_somebody_looks_at_each() {
+    let mut lab = Lab::new();
+    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    let below = |nanoseconds| Order::Below { place: 1, nanoseconds };
+    lab.second(0, 2_000);
+    assert_eq!(lab.second(1, 2_000), [below(500_000)]);
+    lab.engine.hold_folding(true);
+    assert_eq!(lab.second(2, 2_000), [below(0)]);
+    assert_eq!(lab.second(3, 2_000), []);
+    lab.engine.hold_folding(false);
+    assert_eq!(lab.second(4, 2_000), [below(500_000)]);
+}
+
+#[test]
+fn a_call_that_does_not_end_keeps_requests_from_being_folded_for_a_minute() {
+    let mut lab = Lab::new();
+    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    let below = |nanoseconds| Order::Below { place: 1, nanoseconds };
+    lab.second(0, 2_000);
+    let mut stream = lab.exchange(role::CLIENT, 1_000, 1_000, "GET /events", "");
+    (stream.response_first, stream.response_last) = (0, 0);
+    lab.flow(&stream);
+    assert_eq!(lab.second(1, 2_000), []);
+    lab.second(59, 2_000);
+    assert_eq!(lab.second(60, 2_000), []);
+    assert_eq!(lab.second(61, 2_000), [below(500_000)]);
+}
+
+#[test]
+fn the_end_knows_that_something_may_have_been_folded() {
+    let mut lab = Lab::new();
+    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    lab.second(0, 2_000);
+    assert!(!lab.engine.unfold(), "not yet");
+    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    lab.second(1, 2_000);
+    lab.second(2, 0);
+    assert!(lab.engine.unfold(), "what was folded a moment ago is still in the kernel");
 }
 
 #[test]

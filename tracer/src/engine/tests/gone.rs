@@ -36,6 +36,8 @@ impl Observer for Told {
         self.requests += 1;
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
@@ -47,6 +49,8 @@ impl Observer for Told {
     fn gone(&mut self, pod: &Arc<Pod>) {
         self.gone.push(pod.uid.clone());
     }
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 struct Node {

@@ -67,6 +67,10 @@ impl Observer for Seen {
             }
         });
     }
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 struct Lab {

@@ -40,6 +40,8 @@ impl Observer for Told {
         self.0.push(format!("request of {}", request.pod));
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {}
+
     fn call(&mut self, pod: &Arc<Pod>, _: &Call, _: Attribution) {
         self.0.push(format!("call of {pod}"));
     }
@@ -51,6 +53,8 @@ impl Observer for Told {
     fn renamed(&mut self, from: &Arc<Pod>, to: &Arc<Pod>) {
         self.0.push(format!("{from} is {to}"));
     }
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
 }
 
 /// A pod that sent a request's answer and closed its flow at 1 s; its name is awaited.

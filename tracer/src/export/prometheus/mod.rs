@@ -91,7 +91,7 @@ impl Metrics {
 
     /// Counts requests that the kernel added up.
     pub fn folded(&mut self, pod: &Arc<Pod>, folded: &Folded) {
-        let (series, families) = self.pod(pod);
+        let (series, families) = self.pod_of(pod, folded.count);
         series.folded(families, folded);
     }
 
@@ -196,6 +196,11 @@ impl Metrics {
     }
 
     fn pod(&mut self, pod: &Arc<Pod>) -> (&mut PodSeries, &Families) {
+        self.pod_of(pod, 1)
+    }
+
+    /// The series for so many observations of a pod.
+    fn pod_of(&mut self, pod: &Arc<Pod>, observations: u64) -> (&mut PodSeries, &Families) {
         let room = self.pods.len() < self.pod_limit;
         let series = match self.pods.entry(Arc::clone(pod)) {
             Entry::Occupied(known) => known.into_mut(),
@@ -204,7 +209,7 @@ impl Metrics {
                 new.insert(PodSeries::new(if self.has_pod_label { labels } else { labels.without_pod() }))
             }
             Entry::Vacant(_) => {
-                self.families.own.overflow.inc();
+                self.families.own.overflow.inc_by(observations);
                 &mut self.other
             }
         };

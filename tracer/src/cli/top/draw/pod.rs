@@ -125,7 +125,12 @@ fn draw_slow(
     } else {
         String::new()
     };
-    let area = section(frame, area, &format!("slowest requests of the last minute{missing}"));
+    // Those come one by one that may be the slowest: with none of them, or with quicker ones, nothing is missing.
+    let added_up = match pod.longest_folded {
+        0 => String::new(),
+        longest => format!("; of those added up, {} ms at most", text::milliseconds(longest)),
+    };
+    let area = section(frame, area, &format!("slowest requests of the last minute{missing}{added_up}"));
     let Some(selected) = cursor.index(&request_keys(&pod.slow)) else {
         return frame.render_widget(Line::raw("none"), area);
     };

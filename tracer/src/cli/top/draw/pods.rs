@@ -95,7 +95,10 @@ impl Columns {
 
     fn row(&self, pod: &PodPicture, picture: &Picture, theme: Theme) -> Row<'static> {
         let recent = &pod.recent;
-        let slowest = if pod.slow.is_empty() { "-".to_owned() } else { text::milliseconds(pod.slowest()) };
+        let slowest = match pod.slowest() {
+            0 => "-".to_owned(),
+            slowest => text::milliseconds(slowest),
+        };
         let cells = [
             Some(Cell::new(text::elide(&pod.name, self.name.into()).into_owned())),
             Some(right(format::rate(picture.per_second(recent.requests)))),
