@@ -112,6 +112,10 @@ impl Run {
         let verdict = self.verdict()?;
         ensure!(verdict.total(&[Fate::Wrong, Fate::Astray, Fate::Missing]) == 0, "{verdict}");
         ensure!(verdict.right() * 100 >= verdict.calls() * 99, "less than 99 % are right: {verdict}");
+        let pod = self.pod()?;
+        let counted = ["thread", "exclusive", "shared", "none"].map(|how| pod.attribution[how]);
+        let logged = [Fate::Thread, Fate::Exclusive, Fate::Shared].map(|fate| verdict.total(&[fate]) as u64);
+        ensure!(counted[..3] == logged && counted[3] == 0, "the tracer's own counts are others: {counted:?}");
         self.shares_add_up()
     }
 

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use crate::incident::{Incident, SEARCH, Settings, Twin};
 use crate::tracer::Tracing;
-use crate::tracer::report::{PodSummary, Summary};
+use crate::tracer::report::{Finding, PodSummary, Summary};
 
 /// Flags of the demonstration.
 #[derive(Args)]
@@ -94,13 +95,8 @@ impl Demo {
         );
         let share = backend.share("metadata");
         ensure!(share >= self.least_share, "metadata is {:.1} % of the backend's time", 100.0 * share);
-        let credentials = says(backend, "metadata-credentials")?;
-        ensure!(
-            credentials.contains("15 min") || credentials.contains("900"),
-            "no lifetime in: {credentials}"
-        );
-        let search = says(backend, "dns-search")?;
-        ensure!(SEARCH.iter().all(|domain| search.contains(domain)), "no search domains in: {search}");
+        check_credentials(backend.finding("metadata-credentials")?)?;
+        check_search(backend.finding("dns-search")?)?;
         summary.accounting.check()?;
         ensure!(!summary.partial, "the summary is partial: {:?}", summary.accounting);
         let capture = fs::read(self.out.join("capture.pcapng")).context("read the capture")?;
@@ -126,11 +122,29 @@ impl Demo {
     }
 }
 
-/// All that a finding says, which must have evidence and a remedy.
-fn says(pod: &PodSummary, id: &str) -> Result<String> {
-    let finding = pod.finding(id)?;
-    ensure!(!finding.evidence.is_empty() && !finding.remedy.is_empty(), "{finding:?} is incomplete");
-    Ok(format!("{:?} {}", finding.evidence, finding.explanation))
+/// It names the lifetime, the threshold that it never exceeds, and what to do.
+fn check_credentials(finding: &Finding) -> Result<()> {
+    let lifetime = finding.number("credentials_lifetime_seconds")?;
+    ensure!((lifetime - 900.0).abs() <= 1.0, "a lifetime of {lifetime} s, not 15 minutes");
+    let threshold = finding.number("sdk_refresh_threshold_seconds")?;
+    ensure!((threshold - 900.0).abs() < 0.5, "an SDK threshold of {threshold} s, not 15 minutes");
+    let calls = finding.number("metadata_calls_per_request")?;
+    ensure!((calls - 2.0).abs() < 0.1, "{calls} metadata calls per request, not 2");
+    ensure!(finding.explanation.contains("live 15 minutes"), "{finding:?}");
+    ensure!(finding.remedy.contains("--session-duration=60m"), "{finding:?}");
+    Ok(())
+}
+
+/// It names the queries that each lookup wastes, the domains that it tries, and what to do.
+fn check_search(finding: &Finding) -> Result<()> {
+    let wasted = finding.number("wasted_queries_per_lookup")?;
+    // A and AAAA for each domain.
+    let made = f64::from(u32::try_from(2 * SEARCH.len())?);
+    ensure!((wasted - made).abs() < 0.01, "{wasted} wasted queries per lookup, not {made}");
+    let domains = finding.evidence["search_domains"].as_array().context("search_domains is no list")?;
+    ensure!(domains.iter().filter_map(Value::as_str).eq(SEARCH), "{domains:?} are not the search domains");
+    ensure!(finding.remedy.contains("ndots"), "{finding:?}");
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -130,16 +130,27 @@ impl<'a> Tracing<'a> {
 
     /// The value of the series of the agent's metrics that has these labels, among others.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
+        let found = self.series(name, labels)?;
+        ensure!(found.len() == 1, "{} series {name} with {labels:?}, not one", found.len());
+        Ok(found[0])
+    }
+
+    /// The sum of all series of the agent's metrics with this name, of which there must be some.
+    pub fn sum(&self, name: &str) -> Result<f64> {
+        let found = self.series(name, &[])?;
+        ensure!(!found.is_empty(), "no {name} in the metrics");
+        Ok(found.iter().sum())
+    }
+
+    fn series(&self, name: &str, labels: &[(&str, &str)]) -> Result<Vec<f64>> {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let metrics = self.get("/metrics")?;
-        let mut found = metrics.lines().filter(|line| {
+        let found = metrics.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
                 && labels.iter().all(|label| line.contains(label))
         });
-        let line = found.next().with_context(|| format!("no {name} with {labels:?} in: {metrics}"))?;
-        ensure!(found.next().is_none(), "several {name} with {labels:?}");
-        let value = line.rsplit(' ').next().unwrap_or_default();
-        value.parse().with_context(|| format!("not a number: {line}"))
+        let value = |line: &str| line.rsplit(' ').next().unwrap_or_default().parse().ok();
+        found.map(|line| value(line).with_context(|| format!("not a number: {line}"))).collect()
     }
 
     /// The agent's summary.

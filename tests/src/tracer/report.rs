@@ -85,6 +85,14 @@ pub struct Finding {
     pub remedy: String,
 }
 
+impl Finding {
+    /// A number of its evidence.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        let value = self.evidence.get(name).and_then(Value::as_f64);
+        value.with_context(|| format!("the evidence has no number {name}: {self:?}"))
+    }
+}
+
 /// What happened to the kernel's records.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Accounting {
@@ -127,13 +135,10 @@ impl Summary {
 }
 
 impl PodSummary {
-    /// Whether the stages add up to the total, to the nanosecond.
+    /// Whether there are all stages, which add up to the total, to the nanosecond.
     pub fn check(&self) -> Result<()> {
-        ensure!(
-            self.stages.keys().all(|stage| STAGES.contains(&stage.as_str())),
-            "unknown stage: {:?}",
-            self.stages
-        );
+        let known = self.stages.keys().all(|stage| STAGES.contains(&stage.as_str()));
+        ensure!(known && self.stages.len() == STAGES.len(), "not the seven stages: {:?}", self.stages);
         let sum: u64 = self.stages.values().map(|&seconds| nanoseconds(seconds)).sum();
         let total = nanoseconds(self.total_seconds);
         ensure!(sum == total, "pod {}: the stages sum to {sum} ns of {total} ns", self.pod);

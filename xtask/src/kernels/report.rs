@@ -37,6 +37,9 @@ impl Outcome {
             ),
             None => Some(format!("{name} did not run")),
         }));
+        if !boot_only {
+            problems.extend(thread_problem(kernel, step("doctor"), step("summary")));
+        }
         let release = step("release").map(|step| step.output.trim().to_owned()).unwrap_or_default();
         let summary = step("summary").and_then(|step| serde_json::from_str(step.output.trim()).ok());
         let seconds = ended.took.as_secs_f64();
@@ -56,14 +59,12 @@ impl Outcome {
 
     /// The pod that waits longest for the metadata service: its requests, that share, and its findings.
     fn traced(&self) -> Option<String> {
-        let pods = self.summary.as_ref()?.get("pods")?.as_array()?;
-        let number = |pod: &Value, path: &str| pod.pointer(path).and_then(Value::as_f64).unwrap_or_default();
-        let waits = |pod: &Value| number(pod, "/stages/metadata");
-        let pod = pods.iter().max_by(|a, b| waits(a).total_cmp(&waits(b)))?;
-        let share = 100.0 * waits(pod) / number(pod, "/total_seconds").max(f64::MIN_POSITIVE);
+        let pod = slowest(self.summary.as_ref()?)?;
+        let number = |path: &str| pod.pointer(path).and_then(Value::as_f64).unwrap_or_default();
+        let share = 100.0 * number("/stages/metadata") / number("/total_seconds").max(f64::MIN_POSITIVE);
         let findings = pod.get("findings").and_then(Value::as_array).into_iter().flatten();
         let findings: Vec<&str> = findings.filter_map(|finding| finding.get("id")?.as_str()).collect();
-        let requests = number(pod, "/requests");
+        let requests = number("/requests");
         Some(format!("{requests} requests, {share:.0} % metadata, findings: {}", findings.join(" ")))
     }
 
@@ -79,6 +80,27 @@ impl Outcome {
             "demo": self.summary,
         })
     }
+}
+
+/// What is wrong with the threads of calls: each of the backend's must be tied by its thread, which `doctor` says how to get.
+fn thread_problem(kernel: &str, doctor: Option<&Step>, summary: Option<&Step>) -> Option<String> {
+    // `bpf_get_current_pid_tgid` is there for these programs since Linux 6.10.
+    let source = if matches!(kernel, "5.10" | "6.1") { "from task_struct" } else { "by helper" };
+    if !doctor.is_some_and(|doctor| doctor.output.contains(source)) {
+        return Some(format!("doctor does not say that threads come {source}"));
+    }
+    let summary: Value = serde_json::from_str(summary?.output.trim()).ok()?;
+    let backend = slowest(&summary)?;
+    let count = |how: &str| backend["attribution"][how].as_u64().unwrap_or_default();
+    let others: u64 = ["exclusive", "shared", "none"].map(count).iter().sum();
+    (count("thread") == 0 || others > 0)
+        .then(|| format!("calls are not tied by their threads: {}", backend["attribution"]))
+}
+
+/// The pod that waits longest for the metadata service.
+fn slowest(summary: &Value) -> Option<&Value> {
+    let waits = |pod: &Value| pod.pointer("/stages/metadata").and_then(Value::as_f64).unwrap_or_default();
+    summary.get("pods")?.as_array()?.iter().max_by(|a, b| waits(a).total_cmp(&waits(b)))
 }
 
 /// Writes `summary.json`.
@@ -119,6 +141,19 @@ mod tests {
         let steps = vec![step("release", "6.1\n", Some(0)), step("modules", "", Some(1))];
         let outcome = Outcome::new("6.1", Ended { steps, took: Duration::ZERO, error: None }, true);
         assert_eq!(outcome.problems, ["modules failed (1)", "network did not run", "programs did not run"]);
+    }
+
+    #[test]
+    fn threads_that_are_not_known_are_a_problem() {
+        let doctor = step("doctor", "threads  ok  by helper\n", Some(0));
+        let told = |attribution: &str| {
+            let summary =
+                format!(r#"{{"pods":[{{"stages":{{"metadata":1.5}},"attribution":{attribution}}}]}}"#);
+            thread_problem("newest", Some(&doctor), Some(&step("summary", &summary, Some(0))))
+        };
+        assert_eq!(told(r#"{"thread":90,"exclusive":0,"shared":0,"none":0}"#), None);
+        assert!(told(r#"{"thread":0,"exclusive":90,"shared":0,"none":0}"#).is_some());
+        assert!(thread_problem("6.1", Some(&doctor), None).is_some(), "it has no helper");
     }
 
     #[test]
