@@ -1,7 +1,6 @@
 //! The demonstration leaves and prints what the README promises of it.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};

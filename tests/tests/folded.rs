@@ -95,15 +95,15 @@ fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
 fn the_end_of_tracing_loses_nothing_of_a_load_that_goes_on() -> Result<()> {
     let nginx = Nginx::start()?;
     let flags = ["--output", "json"];
-    let (folding, each) = (
-        Tracing::start(&program()?, &nginx.lab, "live", &flags)?,
-        Tracing::start(&program()?, &nginx.lab, "live", &[&flags[..], &["--fold-above", "0"]].concat())?,
-    );
+    let start =
+        |flags: &[&str]| Tracing::start_on(nginx.server.cgroup(), &program()?, &nginx.lab, "live", flags);
+    let (folding, each) = (start(&flags)?, start(&[&flags[..], &["--fold-above", "0"]].concat())?);
     let load = nginx.start_load(Path::new(PROGRAM), 8_000, 8)?;
     pause(4_000);
     let (folding, each) = std::thread::scope(|scope| {
         let folding = scope.spawn(|| folding.finish());
-        (folding.join(), each.finish())
+        let each = each.finish();
+        (folding.join(), each)
     });
     load.finish()?;
     let folding = folding.map_err(|_| anyhow!("the end of a tracer panicked"))?;
