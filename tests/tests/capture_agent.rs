@@ -76,6 +76,12 @@ fn an_agent_that_allows_it_streams_what_is_asked_for() -> Result<()> {
     let mut next = next;
     ensure!(next.wait(Duration::from_secs(10))? == Some(0), "the interrupted capture failed");
     ensure!(tshark(&file("next.pcapng"), "frame", &["frame.number"])?.is_empty(), "no request was slow");
+    let packets = |what: &str| agent.metric(&format!("tracer_packets_{what}_total"), &[]);
+    let (emitted, consumed, dropped) = (packets("emitted")?, packets("consumed")?, packets("dropped")?);
+    ensure!(
+        emitted > 100.0 && dropped < 0.5 && (emitted - consumed).abs() < 0.5,
+        "{consumed} of {emitted} packets"
+    );
     let wrong = agent.fetch("/api/v1/capture?filter=tcp%20port%20x")?;
     ensure!(wrong.0 == 400 && wrong.2.contains('^'), "{wrong:?}");
     agent.finish().map(drop)

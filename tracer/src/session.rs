@@ -19,7 +19,7 @@ use crate::{
         source::Feed,
         table::CgroupTable,
     },
-    request::totals::{Accounting, Summary},
+    request::totals::{Accounting, PacketAccounting, Summary},
     source::live::{self, LiveSource, Options, boot_time, cgroup, wall_clock},
 };
 
@@ -66,6 +66,8 @@ pub struct Session {
     engine: Engine<Names>,
     consumed: u64,
     malformed: u64,
+    /// Packets taken out of their ring.
+    packets: u64,
     /// Whether the log says that the programs could not be told something.
     has_complained: bool,
 }
@@ -83,7 +85,7 @@ impl Session {
         if let Some(folding) = options.folding {
             engine.fold(folding);
         }
-        Ok(Self { source, engine, consumed: 0, malformed: 0, has_complained: false })
+        Ok(Self { source, engine, consumed: 0, malformed: 0, packets: 0, has_complained: false })
     }
 
     /// Names pods by what these sources tell.
@@ -119,7 +121,7 @@ impl Session {
     /// Gives at most `limit` packets of the ring to `take`, with a way to learn whose they are.
     pub fn drain_packets(&mut self, limit: usize, mut take: impl FnMut(&[u8], &mut dyn Owners)) {
         let engine = &mut self.engine;
-        self.source.drain_packets(limit, |record| take(record, engine));
+        self.packets += self.source.drain_packets(limit, |record| take(record, engine)) as u64;
     }
 
     /// Drains the ring and settles what can be settled.
@@ -214,6 +216,16 @@ impl Session {
         ];
         let oddities = self.engine.oddities().named().into();
         Ok(Accounting { emitted, consumed: self.consumed, dropped: dropped.into(), oddities })
+    }
+
+    /// The same of captured packets; while somebody captures, `emitted` runs ahead by what is in their ring.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn packets(&self) -> Result<PacketAccounting, live::Error> {
+        let count = |counter| self.source.counter(counter);
+        let (emitted, dropped) = (count(Counter::PacketsEmitted)?, count(Counter::PacketsDropped)?);
+        Ok(PacketAccounting { emitted, consumed: self.packets, dropped })
     }
 
     /// Sums, findings and accounting.

@@ -81,10 +81,11 @@ impl<'a> Slice<'a> {
     }
 }
 
-/// As in `12 packets written to FILE, 0 lost; 0 events lost, …`.
+/// As in `12 packets written to FILE, 0 of 40 lost; 0 events lost, …`.
 fn lost(said: &str) -> Option<u64> {
     let line = said.lines().find(|line| line.contains(" packets written to "))?;
     let (packets, rest) = line.split_once(" lost; ")?;
+    let (packets, _) = packets.rsplit_once(" of ")?;
     let packets: u64 = packets.rsplit(' ').next()?.parse().ok()?;
     let events: u64 = rest.split(' ').next()?.parse().ok()?;
     Some(packets + events)
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn losses_of_a_capture_are_read() {
-        let said = "tracer: ready\ntracer: 12 packets written to a, b, 3 lost; 4 events lost, whose comments are missing\n";
+        let said = "tracer: ready\ntracer: 12 packets written to a, b, 3 of 40 lost; 4 events lost, whose comments are missing\n";
         assert_eq!(lost(said), Some(7));
         assert_eq!(lost("tracer: ready\n"), None);
     }

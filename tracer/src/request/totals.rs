@@ -108,6 +108,17 @@ impl Accounting {
     }
 }
 
+/// What became of captured packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketAccounting {
+    /// Packets that the BPF programs were to hand over.
+    pub emitted: u64,
+    /// Packets that were taken out of the ring.
+    pub consumed: u64,
+    /// Packets for which the ring had no room.
+    pub dropped: u64,
+}
+
 /// Everything that the summary outputs show.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {

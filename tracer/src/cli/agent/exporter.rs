@@ -70,6 +70,7 @@ impl Exporter {
             }
         }
         self.metrics.accounting(&summary.accounting);
+        self.metrics.packets(session.packets()?);
         for (signal, result, count) in self.otlp.iter().flat_map(|otlp| otlp.counts().all()) {
             self.metrics.exported(signal, result, count);
         }

@@ -234,10 +234,12 @@ impl Output {
     pub(super) fn finish(mut self, session: &Session, early: u64) -> anyhow::Result<()> {
         self.end_file(session, early)?;
         let events: u64 = session.accounting()?.dropped.values().sum();
+        let seen = session.packets()?.emitted;
         let files =
             if self.files > 1 { format!(" and {} more files", self.files - 1) } else { String::new() };
         eprintln!(
-            "tracer: {} packets written to {}{files}, {} lost; {events} events lost, whose comments are missing",
+            "tracer: {} packets written to {}{files}, {} of {seen} lost; {events} events lost, whose comments are \
+             missing",
             self.packets, self.name, self.dropped
         );
         Ok(())

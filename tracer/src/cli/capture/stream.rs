@@ -183,6 +183,8 @@ fn stop(session: &mut Session) {
 /// Ends it, also for what has settled late: until then, requests whose packets are held must be told of.
 fn end(session: &mut Session) {
     stop(session);
+    // What came too late is nobody's, and no loss.
+    session.drain_packets(STALE, |_, _| {});
     session.hold_folding(false);
 }
 

@@ -29,7 +29,11 @@ use self::{
 };
 use crate::{
     pod::{Pod, names::Status},
-    request::{Attribution, Call, Marks, Request, folded::Folded, totals::Accounting},
+    request::{
+        Attribution, Call, Marks, Request,
+        folded::Folded,
+        totals::{Accounting, PacketAccounting},
+    },
 };
 
 /// Content type of what [`Exposition::render`] returns.
@@ -135,6 +139,11 @@ impl Metrics {
     /// Sets tracer's own accounting; its numbers only grow.
     pub fn accounting(&mut self, accounting: &Accounting) {
         self.families.own.accounting(accounting);
+    }
+
+    /// Sets what became of the packets for captures; its numbers only grow.
+    pub fn packets(&self, accounting: PacketAccounting) {
+        self.families.own.packets(accounting);
     }
 
     /// Sets the number of captures that ended because their reader was too slow; it only grows.

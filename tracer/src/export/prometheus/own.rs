@@ -3,7 +3,7 @@
 use prometheus::{CounterVec, IntCounter, IntCounterVec, Result};
 
 use super::maker::{Maker, seconds};
-use crate::request::totals::Accounting;
+use crate::request::totals::{Accounting, PacketAccounting};
 
 pub(super) struct Families {
     /// Observations that went to `~other`.
@@ -14,6 +14,7 @@ pub(super) struct Families {
     oddities: IntCounterVec,
     exported: IntCounterVec,
     captures_dropped: IntCounter,
+    packets: [IntCounter; 3],
     program_run: CounterVec,
     program_runs: IntCounterVec,
 }
@@ -50,6 +51,17 @@ impl Families {
                 "tracer_captures_dropped_total",
                 "Captures over the API that ended because their reader was too slow.",
             )?,
+            packets: [
+                make.counter(
+                    "tracer_packets_emitted_total",
+                    "Packets that the BPF programs saw for captures.",
+                )?,
+                make.counter("tracer_packets_consumed_total", "Packets for captures that were read.")?,
+                make.counter(
+                    "tracer_packets_dropped_total",
+                    "Packets for captures for which the ring had no room; emitted = consumed + dropped.",
+                )?,
+            ],
             program_run: make.seconds(
                 "tracer_bpf_program_run_seconds_total",
                 "Time in a BPF program; grows while kernel.bpf_stats_enabled is 1.",
@@ -80,6 +92,13 @@ impl Families {
 
     pub(super) fn captures_dropped(&self, count: u64) {
         raise(&self.captures_dropped, count);
+    }
+
+    pub(super) fn packets(&self, accounting: PacketAccounting) {
+        let PacketAccounting { emitted, consumed, dropped } = accounting;
+        for (counter, count) in self.packets.iter().zip([emitted, consumed, dropped]) {
+            raise(counter, count);
+        }
     }
 
     pub(super) fn program(&self, name: &str, run_nanoseconds: u64, runs: u64) {
