@@ -4,7 +4,7 @@
 mod settings;
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::log::{ClientSummary, Kind, QueryLine, RequestLine, read_complete};
-use crate::pod::network::wait_for_listener;
+use crate::pod::network::{Family, wait_for_listener};
 use crate::process::{Running, Signal};
 use crate::{Lab, Pod, PodSpec, Qos};
 
@@ -25,6 +25,7 @@ pub const NAME: &str = "elastic.spain.adevinta.com";
 pub const SEARCH: [&str; 3] = ["spain.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 const DNSMASQ_PORT: u16 = 5335;
 /// Nobody is there, and nobody says so.
 const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
@@ -56,7 +57,8 @@ impl Incident {
         let mut pod = |name| lab.pod(PodSpec { name, qos: Qos::Burstable });
         let (client, backend, elastic) = (pod("client")?, pod("backend")?, pod("elastic")?);
         let (dns, metadata) = (pod("dns")?, pod("metadata")?);
-        lab.add_address(&metadata, METADATA)?;
+        lab.add_address(&metadata, METADATA.into())?;
+        lab.add_address(&metadata, METADATA_V6.into())?;
         lab.add_silence(SILENCE)?;
         let servers = Vec::new();
         let mut incident = Self {
@@ -98,7 +100,7 @@ impl Incident {
 
     /// Makes `requests` requests to the backend, `parallel` at a time, all of which must succeed.
     pub fn run(&self, requests: u64, parallel: u64) -> Result<ClientSummary> {
-        let address = self.backend.addresses().v4.into();
+        let address = self.address(&self.backend);
         self.run_to(address, requests, parallel)
     }
 
@@ -156,9 +158,21 @@ impl Incident {
         self.lab.dir().join(format!("{role}.jsonl"))
     }
 
+    /// The address by which a pod is reached.
+    fn address(&self, pod: &Pod) -> IpAddr {
+        pod.addresses().of_family(self.settings.family)
+    }
+
+    fn metadata_address(&self) -> IpAddr {
+        match self.settings.family {
+            Family::V4 => METADATA.into(),
+            Family::V6 => METADATA_V6.into(),
+        }
+    }
+
     fn resolv_conf(&self) -> String {
         let ndots = if self.settings.twin == Twin::Sick { 5 } else { 1 };
-        let server = self.dns.addresses().v4;
+        let server = self.address(&self.dns);
         format!("nameserver {server}\nsearch {}\noptions ndots:{ndots}\n", SEARCH.join(" "))
     }
 
@@ -173,22 +187,20 @@ impl Incident {
 
     fn start_servers(&mut self) -> Result<()> {
         let lifetime = if self.settings.twin == Twin::Sick { "900" } else { "21600" };
-        let dns = self.dns.addresses().v4;
+        let dns = SocketAddr::new(self.address(&self.dns), 53).to_string();
+        let metadata = SocketAddr::new(self.metadata_address(), 80).to_string();
         let cache = self.settings.dns_cache.to_string();
-        let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
+        let mut backend =
+            vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache, "--metadata", &metadata];
         backend.extend(self.settings.marked.then_some("--mark"));
         let stale = [self.refusing().to_string(), self.unanswered().to_string()];
         if self.settings.stale {
             backend.extend(stale.iter().flat_map(|address| ["--stale", address.as_str()]));
         }
         let commands: [(&str, &Pod, &[&str]); 4] = [
-            ("metadata", &self.metadata, &["--lifetime", lifetime]),
+            ("metadata", &self.metadata, &["--listen", &metadata, "--lifetime", lifetime]),
             ("elastic", &self.elastic, &[]),
-            (
-                "dns-relay",
-                &self.dns,
-                &["--listen", &format!("{dns}:53"), "--upstream", &format!("127.0.0.1:{DNSMASQ_PORT}")],
-            ),
+            ("dns-relay", &self.dns, &["--listen", &dns, "--upstream", &format!("127.0.0.1:{DNSMASQ_PORT}")]),
             ("backend", &self.backend, &backend),
         ];
         let mut servers = vec![Running::spawn("dnsmasq", &mut self.dnsmasq())?];
@@ -207,7 +219,7 @@ impl Incident {
         let _infallible = write!(
             arguments,
             " --port={DNSMASQ_PORT} --local=/cluster.local/{NAME}/ --address=/{NAME}/{}",
-            self.elastic.addresses().v4
+            self.address(&self.elastic)
         );
         let mut command = self.dns.command("dnsmasq");
         command.args(arguments.split(' '));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SEARCH;
+use crate::pod::network::Family;
 use crate::role::backend::Mode;
 
 /// The incident, or what it should have been.
@@ -44,6 +45,8 @@ pub struct Settings {
     /// whose host refuses ([`super::Incident::refusing`]) and one without a host
     /// ([`super::Incident::unanswered`]).
     pub stale: bool,
+    /// What all of it goes over: requests, lookups, and the calls to the metadata service and Elasticsearch.
+    pub family: Family,
     /// Text inside every secret that is sent.
     pub canary: String,
 }
@@ -62,6 +65,7 @@ impl Settings {
             marked: false,
             dns_cache: 2000,
             stale: false,
+            family: Family::V4,
             canary,
         }
     }

@@ -58,7 +58,7 @@ fn set_up(stage: &mut Stage) -> Result<()> {
 
 /// Starts a metadata service in the pod `metadata`, which has the address of one.
 pub(super) fn serve_metadata(stage: &mut Stage, flags: &[&str]) -> Result<()> {
-    stage.lab.add_address(stage.pod("metadata"), METADATA)?;
+    stage.lab.add_address(stage.pod("metadata"), METADATA.into())?;
     let mut metadata = stage.role("metadata", "metadata", "metadata");
     stage.serve("metadata", 80, metadata.args(flags))
 }

@@ -1,7 +1,7 @@
 //! A lab: its name, its cgroups, its network, its directory and its pods.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -84,7 +84,7 @@ impl Lab {
     }
 
     /// Gives a pod one more address, such as that of a metadata service.
-    pub fn add_address(&self, pod: &Pod, address: Ipv4Addr) -> Result<()> {
+    pub fn add_address(&self, pod: &Pod, address: IpAddr) -> Result<()> {
         self.node.add_address(&pod.namespace, pod.number, address)
     }
 }

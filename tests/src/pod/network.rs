@@ -2,7 +2,7 @@
 //! bridge: every pod has host addresses and a default route over a link-local gateway, as with Calico.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -138,6 +138,15 @@ fn listens(port: u16) -> Result<bool> {
     Ok(false)
 }
 
+/// A version of the Internet Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// The addresses of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
@@ -148,6 +157,15 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// The one of that family.
+    #[must_use]
+    pub fn of_family(&self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => self.v4.into(),
+            Family::V6 => self.v6.into(),
+        }
+    }
+
     /// The addresses of the lab's pod number `number`.
     #[must_use]
     pub fn of(number: u8) -> Self {
@@ -213,8 +231,10 @@ impl Node {
     }
 
     /// Gives the pod `number` one more address, which all pods reach.
-    pub fn add_address(&self, pod: &Namespace, number: u8, address: Ipv4Addr) -> Result<()> {
-        pod.ip(&format!("addr add {address}/32 dev eth0\n"))?;
+    pub fn add_address(&self, pod: &Namespace, number: u8, address: IpAddr) -> Result<()> {
+        let alone = if address.is_ipv4() { "/32" } else { "/128" };
+        let nodad = if address.is_ipv4() { "" } else { " nodad" };
+        pod.ip(&format!("addr add {address}{alone} dev eth0{nodad}\n"))?;
         self.namespace.ip(&format!("route add {address} dev p{number}\n"))
     }
 }

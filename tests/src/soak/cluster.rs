@@ -179,7 +179,7 @@ fn serve_dns(stage: &mut Stage) -> Result<()> {
 
 /// The backend with what it calls: credentials that live 6 hours, a search, and next to that a slow service.
 fn serve_backend(stage: &mut Stage) -> Result<()> {
-    stage.lab.add_address(stage.pod("metadata"), METADATA)?;
+    stage.lab.add_address(stage.pod("metadata"), METADATA.into())?;
     let mut metadata = silent(stage, "metadata", "metadata");
     stage.serve("metadata", 80, metadata.args(["--lifetime", "21600"]))?;
     let mut elastic = silent(stage, "elastic", "elastic");
