@@ -7,7 +7,8 @@ use tracer_lab::demo::Demo;
 use tracer_lab::labs::{Incident, Incidents};
 use tracer_lab::node::Node;
 use tracer_lab::role::{
-    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, metadata, otlp, steady, wait,
+    answer, backend, broken, bulk, client, dns_relay, elastic, grpc, load, long_way, metadata, otlp, steady,
+    wait,
 };
 use tracer_lab::soak::Soak;
 
@@ -51,6 +52,8 @@ enum Command {
     GrpcClient(grpc::Client),
     /// Plain requests at a given rate
     Load(load::Load),
+    /// Carries packets of a device, slowly
+    LongWay(long_way::LongWay),
     /// Takes what an OpenTelemetry collector passes on
     OtlpReceiver(otlp::Receiver),
     /// Clients of a web front at a steady rate
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::GrpcServer(role) => role.run(),
         Command::GrpcClient(role) => role.run(),
         Command::Load(role) => role.run(),
+        Command::LongWay(role) => role.run(),
         Command::OtlpReceiver(role) => role.run(),
         Command::SteadyWeb(role) => role.run(),
         Command::SteadyLookups(role) => role.run(),

@@ -1,6 +1,6 @@
 //! A client with one connection.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::arrival::date;
 use super::message::{Received, receive, request};
+use super::pieces::write_pieces;
 use crate::clock::unix_ns;
 
 /// Longer than any answer of the lab takes.
@@ -59,7 +60,12 @@ impl Connection {
 
     /// Writes a request.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).context("send a request")
+        self.send_pieces(bytes, Duration::ZERO)
+    }
+
+    /// Writes a request with a pause in the middle.
+    pub fn send_pieces(&mut self, bytes: &[u8], pause: Duration) -> Result<()> {
+        write_pieces(&mut self.stream, bytes, pause).context("send a request")
     }
 
     /// Reads the response to the request sent before.

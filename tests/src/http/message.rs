@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
@@ -158,19 +159,21 @@ pub struct Reply {
     pub body: String,
     /// How many routers the answer passes before it is thrown away; the system's default when not given.
     pub hops: Option<u32>,
+    /// How long the server pauses in the middle of the answer; it is written at once when zero.
+    pub pause: Duration,
 }
 
 impl Reply {
     /// A successful answer.
     #[must_use]
     pub fn ok(body: String) -> Self {
-        Self { status: 200, body, hops: None }
+        Self { status: 200, body, hops: None, pause: Duration::ZERO }
     }
 
     /// An answer that there is no such thing, or that it went wrong.
     #[must_use]
     pub fn error(status: u16, body: String) -> Self {
-        Self { status, body, hops: None }
+        Self { status, body, hops: None, pause: Duration::ZERO }
     }
 
     /// The bytes of the answer, which says whether the connection ends after it.

@@ -5,9 +5,11 @@ pub mod arrival;
 mod client;
 mod message;
 mod option;
+mod pieces;
 mod server;
 
 pub use client::{Attempt, Connection, fetch, get};
 pub use message::{Message, Received, Reply, receive, receive_head, request, take};
 pub use option::reset_on_close;
+pub use pieces::{pieces, write_pieces};
 pub use server::{Sent, Service, serve};

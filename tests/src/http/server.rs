@@ -1,6 +1,5 @@
 //! A server with a thread for each connection.
 
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -8,14 +7,15 @@ use anyhow::{Context, Result};
 
 use super::arrival::date;
 use super::message::{Received, Reply, receive};
+use super::pieces::write_pieces;
 use crate::clock::unix_ns;
 
 /// When an answer was written, in unix nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// Just before the write.
+    /// Just before the first write.
     pub before: u64,
-    /// Just after it.
+    /// Just after the last.
     pub after: u64,
 }
 
@@ -60,7 +60,7 @@ fn converse<S: Service>(mut stream: TcpStream, peer: SocketAddr, service: &S) ->
         }
         let bytes = reply.bytes(close);
         let before = unix_ns();
-        stream.write_all(&bytes).context("answer")?;
+        write_pieces(&mut stream, &bytes, reply.pause).context("answer")?;
         service.answered(&mut connection, &request, Sent { before, after: unix_ns() });
         if close {
             break;

@@ -118,6 +118,7 @@ impl Incident {
         for (flag, value) in [("--requests", requests), ("--parallel", parallel), ("--first", first)] {
             command.arg(flag).arg(value.to_string());
         }
+        command.arg("--pause").arg(self.settings.pause.to_string());
         if self.settings.fresh {
             command.arg("--fresh");
         }
@@ -190,8 +191,9 @@ impl Incident {
         let dns = SocketAddr::new(self.address(&self.dns), 53).to_string();
         let metadata = SocketAddr::new(self.metadata_address(), 80).to_string();
         let cache = self.settings.dns_cache.to_string();
-        let mut backend =
-            vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache, "--metadata", &metadata];
+        let pause = self.settings.pause.to_string();
+        let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
+        backend.extend(["--metadata", &metadata, "--pause", &pause]);
         backend.extend(self.settings.marked.then_some("--mark"));
         let stale = [self.refusing().to_string(), self.unanswered().to_string()];
         if self.settings.stale {
@@ -204,6 +206,10 @@ impl Incident {
             ("backend", &self.backend, &backend),
         ];
         let mut servers = vec![Running::spawn("dnsmasq", &mut self.dnsmasq())?];
+        if self.settings.distance > 0 {
+            let distance = Duration::from_millis(self.settings.distance);
+            servers.push(self.lab.move_away(&self.elastic, distance, &self.settings.program)?);
+        }
         for (role, pod, flags) in commands {
             servers.push(Running::spawn(role, self.role(pod, role, &self.log(role)).args(flags))?);
         }

@@ -17,7 +17,8 @@ pub enum Twin {
 
 impl Twin {
     /// Queries for A and AAAA, of the name and of its expansions before it.
-    pub(super) fn queries_per_lookup(self) -> usize {
+    #[must_use]
+    pub fn queries_per_lookup(self) -> usize {
         match self {
             Self::Sick => 2 * (SEARCH.len() + 1),
             Self::Healthy => 2,
@@ -47,6 +48,11 @@ pub struct Settings {
     pub stale: bool,
     /// What all of it goes over: requests, lookups, and the calls to the metadata service and Elasticsearch.
     pub family: Family,
+    /// Milliseconds for which the client pauses in the middle of each request, and the backend in the middle of each
+    /// answer.
+    pub pause: u64,
+    /// Milliseconds for which each packet from Elasticsearch is on its way.
+    pub distance: u64,
     /// Text inside every secret that is sent.
     pub canary: String,
 }
@@ -66,6 +72,8 @@ impl Settings {
             dns_cache: 2000,
             stale: false,
             family: Family::V4,
+            pause: 0,
+            distance: 0,
             canary,
         }
     }

@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::cgroup::{PodCgroup, PodSpec, Tree};
 use super::network::{Addresses, Namespace, Node};
 use super::sweep;
+use crate::process::Running;
 
 /// Held by each lab: labs side by side would only measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -81,6 +83,15 @@ impl Lab {
     /// Has a pod be there again after [`Lab::vanish`].
     pub fn reappear(&self, pod: &Pod) -> Result<()> {
         self.node.reappear(pod.number)
+    }
+
+    /// Has a pod be far away: what it sends over IPv4 arrives `delay` later, as long as what this returns runs.
+    /// `program` is `tracer-lab`.
+    pub fn move_away(&self, pod: &Pod, delay: Duration, program: &Path) -> Result<Running> {
+        let device = self.node.detour(pod.number)?;
+        let mut command = self.node.namespace().command(&program.to_string_lossy());
+        command.args(["long-way", "--delay", &delay.as_millis().to_string()]).stdin(device);
+        Running::spawn("the long way", &mut command)
     }
 
     /// Gives a pod one more address, such as that of a metadata service.

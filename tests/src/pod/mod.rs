@@ -4,6 +4,7 @@ pub mod cgroup;
 mod lab;
 pub mod network;
 pub mod sweep;
+mod tun;
 
 pub use cgroup::{PodCgroup, PodSpec, Qos, Tree};
 pub use lab::{Lab, Pod};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::tun;
 use crate::process::{run, run_with_input};
 
 /// Where `ip netns` keeps its namespaces.
@@ -228,6 +229,18 @@ impl Node {
         self.namespace.ip(&format!(
             "link set p{number} up\nroute del blackhole {address}\nroute add {address} dev p{number}\n"
         ))
+    }
+
+    /// Leads what the pod `number` sends over IPv4 through a TUN device, and returns its file.
+    pub fn detour(&self, number: u8) -> Result<File> {
+        let (device, table) = (format!("way{number}"), 100 + u32::from(number));
+        let file = self.namespace.enter(|| tun::create(&device))?;
+        // Without addresses of its own, the device has nothing to say itself.
+        self.namespace.ip(&format!(
+            "link set {device} addrgenmode none\nlink set {device} up\nroute add default dev {device} table {table}\n\
+             rule add iif p{number} lookup {table}\n"
+        ))?;
+        Ok(file)
     }
 
     /// Gives the pod `number` one more address, which all pods reach.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -27,6 +28,9 @@ pub struct Client {
     /// Make a connection for each request instead of keeping one
     #[arg(long)]
     fresh: bool,
+    /// Milliseconds to pause in the middle of each request
+    #[arg(long, default_value_t = 0)]
+    pause: u64,
     /// Number of the first request
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -95,7 +99,8 @@ impl Client {
         let header = format!("Authorization: Bearer {}-authorization", self.canary);
         let keep = if self.fresh { "Connection: close" } else { "Connection: keep-alive" };
         let started = std::time::Instant::now();
-        connection.send(&request("GET", &target, "backend", &[&header, keep]))?;
+        let bytes = request("GET", &target, "backend", &[&header, keep]);
+        connection.send_pieces(&bytes, Duration::from_millis(self.pause))?;
         let status = connection.receive()?.message.status()?;
         let latency = u64::try_from(started.elapsed().as_nanos())?;
         Ok(ClientLine { n, status: Some(status), latency })

@@ -9,6 +9,7 @@ pub mod dns_relay;
 pub mod elastic;
 pub mod grpc;
 pub mod load;
+pub mod long_way;
 pub mod metadata;
 pub mod otlp;
 mod paused;

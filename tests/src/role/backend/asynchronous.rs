@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,14 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::state::{Ask, Calls, Ends, Served, State, locked, number, thread_id};
 use crate::clock::unix_ns;
-use crate::http::{Message, Received, Sent, take};
+use crate::http::{Message, Received, Sent, pieces, take};
 
 /// Threads for all requests.
 const WORKERS: usize = 2;
 
 /// Serves for ever.
 pub(super) fn run(state: State) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {
         let address = state.flags.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
@@ -46,10 +47,11 @@ impl Server {
         while let Some(request) = connection.receive().await? {
             let (n, mut calls) = (number(&request), Calls::default());
             let outcome = self.item(n, &mut calls).await;
-            let reply = State::reply(n, outcome);
+            let reply = self.state.reply(n, outcome);
             let close = request.message.closes();
+            let bytes = reply.bytes(close);
             let before = unix_ns();
-            connection.stream.write_all(&reply.bytes(close)).await.context("answer")?;
+            connection.answer(&bytes, reply.pause).await.context("answer")?;
             let sent = Sent { before, after: unix_ns() };
             let served = Served { n, tid: thread_id(), status: reply.status, calls };
             self.state.write(&request, sent, served);
@@ -132,6 +134,17 @@ struct Connection {
 impl Connection {
     fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
+    }
+
+    /// Writes an answer with a pause in the middle.
+    async fn answer(&mut self, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
+        let (first, rest) = pieces(bytes, pause);
+        self.stream.write_all(first).await?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(pause).await;
+        self.stream.write_all(rest).await
     }
 
     /// Reads one message; `None` when the other side ended the connection between messages.

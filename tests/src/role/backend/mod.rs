@@ -46,6 +46,9 @@ pub struct Backend {
     /// Microseconds of own work per request
     #[arg(long, default_value_t = 1000)]
     work: u64,
+    /// Milliseconds to pause in the middle of each answer
+    #[arg(long, default_value_t = 0)]
+    pause: u64,
     /// Put the request's number into what it asks for: r<number>.NAME, /items/<number>/_search
     #[arg(long)]
     mark: bool,

@@ -93,11 +93,12 @@ impl State {
     }
 
     /// The answer for the outcome of a request.
-    pub(super) fn reply(n: u64, outcome: Result<()>) -> Reply {
-        match outcome {
+    pub(super) fn reply(&self, n: u64, outcome: Result<()>) -> Reply {
+        let reply = match outcome {
             Ok(()) => Reply::ok(format!("{{\"item\":{n}}}")),
             Err(error) => Reply::error(502, format!("{error:#}")),
-        }
+        };
+        Reply { pause: Duration::from_millis(self.flags.pause), ..reply }
     }
 
     /// Writes the request's line.

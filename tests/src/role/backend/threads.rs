@@ -37,7 +37,7 @@ impl Service for State {
         if outcome.is_err() {
             worker.elastic = None;
         }
-        let reply = Self::reply(n, outcome);
+        let reply = self.reply(n, outcome);
         worker.served = Some(Served { n, tid: worker.tid, status: reply.status, calls });
         reply
     }
