@@ -1,5 +1,6 @@
 //! The independent witness: tcpdump in a pod's namespace, read by tshark.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
@@ -70,41 +71,55 @@ pub fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Vec<Stri
 pub struct Exchange {
     /// The port of the side that asked.
     pub client_port: u16,
-    /// When the request passed.
+    /// When the request had passed.
     pub start: u64,
-    /// When the response passed.
+    /// When the response had passed.
     pub end: u64,
-    /// What was asked: path and query, or name.
+    /// What was asked: method and path, without the query string, or name.
     pub what: String,
 }
 
 /// The HTTP exchanges with servers on `port`, by `http.time`.
 pub fn http(file: &Path, port: u16) -> Result<Vec<Exchange>> {
-    let filter = format!("http.response && tcp.srcport == {port}");
-    exchanges(file, &filter, ["tcp.dstport", "http.time", "frame.time_epoch", "http.response_for.uri"])
+    let requests = format!("http.request && tcp.dstport == {port}");
+    let requests = tshark(file, &requests, &["frame.number", "http.request.method"])?;
+    let methods: HashMap<_, _> =
+        requests.into_iter().filter_map(|line| <[_; 2]>::try_from(line).ok().map(<(_, _)>::from)).collect();
+    let responses = format!("http.response && tcp.srcport == {port}");
+    let fields = ["tcp.dstport", "http.time", "frame.time_epoch", "http.response_for.uri", "http.request_in"];
+    exchanges(file, &responses, &fields, |asked| {
+        let [uri, request] = asked else { return None };
+        Some(format!("{} {}", methods.get(request)?, path(uri)?))
+    })
+}
+
+/// The path of a URI with a host.
+fn path(uri: &str) -> Option<&str> {
+    let (_, after) = uri.split_once("://")?;
+    after[after.find('/')?..].split('?').next()
 }
 
 /// The DNS exchanges, by `dns.time`.
 pub fn dns(file: &Path) -> Result<Vec<Exchange>> {
-    exchanges(
-        file,
-        "dns.flags.response == 1",
-        ["udp.dstport", "dns.time", "frame.time_epoch", "dns.qry.name"],
-    )
+    let fields = ["udp.dstport", "dns.time", "frame.time_epoch", "dns.qry.name"];
+    exchanges(file, "dns.flags.response == 1", &fields, |asked| Some(asked.concat()))
 }
 
-fn exchanges(file: &Path, filter: &str, fields: [&str; 4]) -> Result<Vec<Exchange>> {
-    let lines = tshark(file, filter, &fields)?;
-    lines
-        .into_iter()
-        .map(|line| {
-            let [port, time, epoch, what] = <[String; 4]>::try_from(line.clone()).unwrap_or_default();
-            let end = nanoseconds(&epoch).with_context(|| format!("tshark: {line:?}"))?;
-            let time = nanoseconds(&time).with_context(|| format!("tshark: {line:?}"))?;
-            let client_port = port.parse().with_context(|| format!("tshark: {line:?}"))?;
-            Ok(Exchange { client_port, start: end - time, end, what })
-        })
-        .collect()
+/// The exchanges whose responses pass the filter; what was asked is read from the fields after the first three, which
+/// are the client's port, the time since the request and the time of the response.
+fn exchanges(
+    file: &Path,
+    filter: &str,
+    fields: &[&str],
+    what: impl Fn(&[String]) -> Option<String>,
+) -> Result<Vec<Exchange>> {
+    let exchange = |line: &[String]| {
+        let ([port, time, epoch], asked) = line.split_first_chunk()?;
+        let (time, end) = (nanoseconds(time)?, nanoseconds(epoch)?);
+        Some(Exchange { client_port: port.parse().ok()?, start: end - time, end, what: what(asked)? })
+    };
+    let lines = tshark(file, filter, fields)?;
+    lines.iter().map(|line| exchange(line).with_context(|| format!("tshark: {line:?}"))).collect()
 }
 
 /// Seconds with nine digits behind the point, as an integer.
@@ -117,12 +132,19 @@ pub fn nanoseconds(seconds: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::nanoseconds;
+    use super::{nanoseconds, path};
 
     #[test]
     fn tshark_writes_seconds() {
         assert_eq!(nanoseconds("1700000000.123456789"), Some(1_700_000_000_123_456_789));
         assert_eq!(nanoseconds("0.043123"), Some(43_123_000));
         assert_eq!(nanoseconds(""), None);
+    }
+
+    #[test]
+    fn tshark_writes_uris() {
+        assert_eq!(path("http://backend/v1/items/7?token=x"), Some("/v1/items/7"));
+        assert_eq!(path("http://169.254.169.254:80/latest/"), Some("/latest/"));
+        assert_eq!(path("/v1/items/7"), None);
     }
 }

@@ -50,7 +50,7 @@ fn the_packets_of_slow_requests_are_there_and_no_others() -> Result<()> {
     let paths = numbers(8080, false)?;
     ensure!(paths.len() == slow.len(), "{paths:?}, {slow:?}");
     for request in &slow {
-        let own = |path: &&String| path.contains(&format!("/v1/items/{}?", request.n));
+        let own = |path: &&String| **path == format!("GET /v1/items/{}", request.n);
         ensure!(paths.iter().filter(own).count() == 1, "{} is not in {paths:?}", request.n);
     }
     let logged = |kind| slow.iter().flat_map(|r| &r.calls).filter(|call| call.kind == kind).count();
