@@ -87,7 +87,7 @@ impl Families {
             )?,
             round_trip: make.pod_histogram(
                 "tracer_tcp_srtt_seconds",
-                "Smoothed round-trip time of the pod's connections, as observed.",
+                "Smoothed round-trip time of the pod's connections, of each when it closes.",
                 &[],
                 Buckets::RoundTrip,
             )?,
