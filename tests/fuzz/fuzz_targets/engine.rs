@@ -43,6 +43,10 @@ impl Observer for Check {
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 // Each chunk of input becomes a record: its first byte says which kind and how much time passes.

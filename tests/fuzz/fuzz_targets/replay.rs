@@ -10,7 +10,7 @@ use tracer::{
     export::json,
     offline::Offline,
     pod::Pod,
-    request::{Attribution, Call, Request},
+    request::{Attribution, Call, Request, folded::Folded},
     source::pcap::{LinkType, Raw},
 };
 
@@ -24,9 +24,17 @@ impl Observer for Sums {
         assert_eq!(request.stages.values().iter().sum::<u64>(), request.total());
     }
 
+    fn folded(&mut self, _: &Arc<Pod>, _: &Folded) {
+        panic!("a capture has each request");
+    }
+
     fn call(&mut self, _: &Arc<Pod>, _: &Call, _: Attribution) {}
 
     fn flow(&mut self, _: &Arc<Pod>, _: FlowEvent) {}
+
+    fn gone(&mut self, _: &Arc<Pod>) {}
+
+    fn renamed(&mut self, _: &Arc<Pod>, _: &Arc<Pod>) {}
 }
 
 // Each packet is a time step in units of 2^16 ns (two bytes, the first bit goes back), a length (two bytes) and
