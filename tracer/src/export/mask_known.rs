@@ -132,7 +132,6 @@ impl Side {
             self.heads.remove(0);
         }
         self.heads.push((sequence, end.map(|end| sequence.wrapping_add(length(end)))));
-        mask_parameters(payload);
         if end.is_none() {
             // The last line goes on, and may be any header.
             let line = payload.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -164,7 +163,7 @@ impl Side {
         }
     }
 
-    /// Hides the values of header lines wherever they stand: pipelined requests begin in the middle.
+    /// Hides the secrets of head lines wherever they stand: pipelined requests begin in the middle.
     fn lines(&mut self, sequence: u32, payload: &mut [u8]) {
         let mut at = 0;
         if self.open_line.take() == Some(sequence) {
@@ -177,12 +176,9 @@ impl Side {
         }
         while let Some(rest) = payload.get(at..).filter(|rest| !rest.is_empty()) {
             let whole = rest.iter().position(|byte| *byte == b'\n');
-            let line = at..at + whole.unwrap_or(rest.len());
-            let ends = line.end;
-            let (hidden, may_go_on) = secret_value(payload.get(line).unwrap_or_default());
-            if let Some(value) = hidden {
-                hide(payload, at + value.start..at + value.end);
-            }
+            let ends = at + whole.unwrap_or(rest.len());
+            let line = payload.get_mut(at..ends).unwrap_or_default();
+            let may_go_on = if is_start_line(line) { mask_parameters(line) } else { mask_value(line) };
             if whole.is_none() && may_go_on {
                 self.open_line = Some(sequence.wrapping_add(length(ends)));
             }
@@ -195,18 +191,19 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Where a line's secret stands, and whether the next bytes may belong to one.
-fn secret_value(line: &[u8]) -> (Option<Range<usize>>, bool) {
+/// Hides the value of a header line with a secret; whether the next bytes may belong to one.
+fn mask_value(line: &mut [u8]) -> bool {
     let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count();
     match line.get(name) {
         // The name itself may go on.
-        None => (None, (1..=NAME_LIMIT).contains(&name)),
+        None => (1..=NAME_LIMIT).contains(&name),
         Some(b':') if is_secret(line.get(..name).unwrap_or_default()) => {
             let begin = name + 1 + usize::from(line.get(name + 1) == Some(&b' '));
             let end = line.len() - usize::from(line.ends_with(b"\r"));
-            (Some(begin.min(end)..end), true)
+            hide(line, begin.min(end)..end);
+            true
         }
-        _ => (None, false),
+        _ => false,
     }
 }
 
@@ -215,34 +212,43 @@ fn is_secret(name: &[u8]) -> bool {
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// Hides the values of a request line's parameters with secrets, and a target with a password.
-fn mask_parameters(payload: &mut [u8]) {
-    let line = payload.iter().position(|byte| *byte == b'\n').unwrap_or(payload.len());
-    let Some(begin) = payload.get(..line).and_then(|line| line.iter().position(|byte| *byte == b' ')) else {
-        return;
+/// Hides the values of a request line's parameters with secrets, and a target with a password; whether the next bytes may
+/// belong to it.
+fn mask_parameters(line: &mut [u8]) -> bool {
+    let Some(space) = line.iter().position(|byte| *byte == b' ').filter(|_| !line.starts_with(b"HTTP/"))
+    else {
+        return false;
     };
-    let rest = payload.get(begin + 1..line).unwrap_or_default();
-    let end = begin + 1 + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-    let target = payload.get(begin + 1..end).unwrap_or_default();
-    if payload.starts_with(b"HTTP/") {
-        return;
+    let begin = space + 1;
+    let rest = line.get(begin..).unwrap_or_default();
+    let end = begin + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+    let target = line.get(begin..end).unwrap_or_default();
+    let path = begin + target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    if line.get(begin..path).is_some_and(|path| path.contains(&b'@')) {
+        hide(line, begin..end);
+        return end == line.len();
     }
-    let question = target.iter().position(|byte| *byte == b'?');
-    if target.get(..question.unwrap_or(target.len())).is_some_and(|path| path.contains(&b'@')) {
-        hide(payload, begin + 1..end);
-        return;
+    // What precedes the first separator is no parameter, whatever it looks like.
+    let first = line.get(begin..path).and_then(|path| path.iter().position(|byte| *byte == b';'));
+    if let Some(first) = first {
+        mask_values(line, begin + first + 1..path, b";");
     }
-    let Some(question) = question else { return };
-    let mut at = begin + 1 + question + 1;
-    while at < end {
-        let rest = payload.get(at..end).unwrap_or_default();
-        let next = at + rest.iter().position(|byte| b"&;".contains(byte)).unwrap_or(rest.len());
+    mask_values(line, path + 1..end, b"&;");
+    end == line.len()
+}
+
+/// Hides the values of parameters with secrets.
+fn mask_values(line: &mut [u8], parameters: Range<usize>, separators: &[u8]) {
+    let mut at = parameters.start;
+    while at < parameters.end {
+        let rest = line.get(at..parameters.end).unwrap_or_default();
+        let next = at + rest.iter().position(|byte| separators.contains(byte)).unwrap_or(rest.len());
         let equals = rest.iter().position(|byte| *byte == b'=').filter(|equals| at + equals < next);
         if let Some(equals) = equals {
             let name = rest.get(..equals).unwrap_or_default();
             let whole = SECRET_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
             if whole || is_secret(name) {
-                hide(payload, at + equals + 1..next);
+                hide(line, at + equals + 1..next);
             }
         }
         at = next + 1;

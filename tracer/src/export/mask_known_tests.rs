@@ -45,6 +45,17 @@ fn bodies_stay_and_secret_headers_go() {
 }
 
 #[test]
+fn parameters_of_the_path_are_parameters_too() {
+    let target = |target: &str| {
+        let shown = Wire::default().passes(true, 1, format!("GET {target} HTTP/1.1\r\n\r\n").as_bytes());
+        shown.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(target("/a;v=1;jsessionid=s3cr3t?q=1&sig=b"), "/a;v=1;jsessionid=xxxxxx?q=1&sig=x");
+    assert_eq!(target("/a;jsessionid=s&cr?t/b"), "/a;jsessionid=xxxx?t/b");
+    assert_eq!(target("/key=a;b"), "/key=a;b");
+}
+
+#[test]
 fn a_head_in_two_packets_hides_what_goes_on() {
     let mut wire = Wire::default();
     let begin = b"GET / HTTP/1.1\r\nHost: a\r\nX-Tok";
@@ -79,6 +90,10 @@ fn pipelined_requests_have_their_secrets_masked() {
     let next = 19 + u32::try_from(second.len()).unwrap();
     assert_eq!(wire.passes(false, next, b"ret\r\nHost: a\r\nCoo"), "xxxx\nHost: a\r\nCoo");
     assert_eq!(wire.passes(false, next + 17, b"kie: s\r\n\r\n"), "xxxxxxx\n\r\n");
+    let third = b"GET /a?token=s HTTP/1.1\r\n\r\nPOST /?b=c&code=sec";
+    assert_eq!(wire.passes(false, next + 27, third), "GET /a?token=x HTTP/1.1\r\n\r\nPOST /?b=c&code=xxx");
+    let last = next + 27 + u32::try_from(third.len()).unwrap();
+    assert_eq!(wire.passes(false, last, b"ret HTTP/1.1\r\n\r\n"), "xxxxxxxxxxxxx\n\r\n");
 }
 
 #[test]
