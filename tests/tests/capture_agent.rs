@@ -1,46 +1,26 @@
 //! Captures through a running agent: over its API, and as `kubectl tracer capture`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use tracer_lab::Lab;
+use anyhow::{Result, ensure};
 use tracer_lab::certificate;
 use tracer_lab::incident::{Incident, Settings};
 use tracer_lab::nginx::Nginx;
-use tracer_lab::process::{Running, run};
+use tracer_lab::process::run;
 use tracer_lab::secret::find;
+use tracer_lab::tracer::through_agent::{capture as through_agent, start};
 use tracer_lab::tracer::{Tracing, program};
 use tracer_lab::wire::tshark;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
-const URL: &str = "http://127.0.0.1:9464";
 /// A user whose password is "pass-1", hashed at a low cost.
 const USER: &str = "ann:$2b$05$EyWhi.OQz4FxhR.sEHjtPORw5HMPDfq/PlVkBmj0wcizlT/Ly7cBG";
-
-/// `tracer capture --agent` on the lab's node.
-fn through_agent(lab: &Lab, file: &Path, flags: &[&str]) -> Result<Command> {
-    let mut command = lab.node().command(&program()?.to_string_lossy());
-    command.args(["capture", "--agent", URL, "-w"]).arg(file).args(flags);
-    Ok(command)
-}
-
-/// Starts it, and waits until it captures.
-fn start(command: &mut Command) -> Result<Running> {
-    let mut running = Running::spawn("a capture through the agent", command.stderr(Stdio::piped()))?;
-    let stderr = running.child().stderr.as_mut().context("its stderr")?;
-    let (mut said, mut byte) = (String::new(), [0]);
-    while !said.contains("ready: capturing") {
-        ensure!(stderr.read(&mut byte)? == 1, "it ended: {said}");
-        said.push(byte[0].into());
-    }
-    Ok(running)
-}
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

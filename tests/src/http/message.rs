@@ -1,6 +1,6 @@
 //! Requests and responses as bytes.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -39,12 +39,12 @@ impl Message {
         self.header("content-length").unwrap_or("0").parse().context("content-length")
     }
 
-    /// A request's method and path, without the query string.
+    /// A request's method and path, without parameters and query string.
     #[must_use]
     pub fn method_and_path(&self) -> (&str, &str) {
         let mut words = self.start.split(' ');
         let method = words.next().unwrap_or_default();
-        (method, words.next().and_then(|target| target.split('?').next()).unwrap_or_default())
+        (method, words.next().and_then(|target| target.split(['?', ';']).next()).unwrap_or_default())
     }
 
     /// A response's status.
@@ -143,11 +143,16 @@ fn receive_by(
 /// The bytes of a request without a body; `headers` are complete lines without their ends.
 #[must_use]
 pub fn request(method: &str, target: &str, host: &str, headers: &[&str]) -> Vec<u8> {
-    let lines = headers.iter().fold(String::new(), |mut lines, header| {
+    let lines = lines(headers);
+    format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n").into_bytes()
+}
+
+/// The lines with their ends.
+fn lines(headers: &[impl Display]) -> String {
+    headers.iter().fold(String::new(), |mut lines, header| {
         let _infallible = write!(lines, "{header}\r\n");
         lines
-    });
-    format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n").into_bytes()
+    })
 }
 
 /// What a server answers.
@@ -155,6 +160,8 @@ pub fn request(method: &str, target: &str, host: &str, headers: &[&str]) -> Vec<
 pub struct Reply {
     /// The status.
     pub status: u16,
+    /// Further headers: complete lines without their ends.
+    pub headers: Vec<String>,
     /// The body, sent as JSON.
     pub body: String,
     /// How many routers the answer passes before it is thrown away; the system's default when not given.
@@ -167,13 +174,13 @@ impl Reply {
     /// A successful answer.
     #[must_use]
     pub fn ok(body: String) -> Self {
-        Self { status: 200, body, hops: None, pause: Duration::ZERO }
+        Self { status: 200, headers: Vec::new(), body, hops: None, pause: Duration::ZERO }
     }
 
     /// An answer that there is no such thing, or that it went wrong.
     #[must_use]
     pub fn error(status: u16, body: String) -> Self {
-        Self { status, body, hops: None, pause: Duration::ZERO }
+        Self { status, headers: Vec::new(), body, hops: None, pause: Duration::ZERO }
     }
 
     /// The bytes of the answer, which says whether the connection ends after it.
@@ -183,9 +190,10 @@ impl Reply {
         let reason = if self.status == 200 { "OK" } else { "Error" };
         format!(
             "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: \
-             {connection}\r\n\r\n{}",
+             {connection}\r\n{}\r\n{}",
             self.status,
             self.body.len(),
+            lines(&self.headers),
             self.body
         )
         .into_bytes()
@@ -211,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_without_its_query() {
-        let mut bytes = request("GET", "/v1/items/3?token=x", "backend", &["A: b"]);
+    fn the_path_is_without_parameters_and_query() {
+        let mut bytes = request("GET", "/v1/items/3;id=y?token=x", "backend", &["A: b"]);
         let message = take(&mut bytes).unwrap().unwrap();
         assert_eq!(message.method_and_path(), ("GET", "/v1/items/3"));
         assert_eq!(message.header("a"), Some("b"));

@@ -14,10 +14,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::log::{ClientSummary, Kind, QueryLine, RequestLine, read_complete};
 use crate::pod::network::{Family, wait_for_listener};
-use crate::process::{Running, Signal};
+use crate::process::{Running, Signal, run};
 use crate::{Lab, Pod, PodSpec, Qos};
 
-pub use settings::{Settings, Twin};
+pub use settings::{Secrets, Settings, Twin};
 
 /// The name that the backend resolves.
 pub const NAME: &str = "elastic.spain.adevinta.com";
@@ -27,6 +27,7 @@ pub const SEARCH: [&str; 3] = ["spain.svc.cluster.local", "svc.cluster.local", "
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 const DNSMASQ_PORT: u16 = 5335;
+const GRPC_PORT: u16 = 8081;
 /// Nobody is there, and nobody says so.
 const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 
@@ -119,11 +120,17 @@ impl Incident {
             command.arg(flag).arg(value.to_string());
         }
         command.arg("--pause").arg(self.settings.pause.to_string());
-        if self.settings.fresh {
-            command.arg("--fresh");
-        }
+        command.args(self.settings.fresh.then_some("--fresh"));
+        command.args(self.settings.sends_all().then_some("--all-secrets"));
         let running = Running::spawn("the client", command.stdout(Stdio::piped()))?;
         Ok(Client { running, at_most: Duration::from_millis(30_000 + requests * 1000) })
+    }
+
+    /// Makes `calls` gRPC calls to the backend, which answers them in [`Secrets::All`] only.
+    pub fn call(&self, calls: u64) -> Result<()> {
+        let mut command = self.role(&self.client, "grpc-client", &self.log("grpc-client"));
+        command.arg("--target").arg(format!("{}:{GRPC_PORT}", self.backend.addresses().v4));
+        run(command.args(["--small", "--calls", &calls.to_string()])).map(drop)
     }
 
     /// All requests of clients that have finished, by the backend's clock; the first request of
@@ -195,10 +202,13 @@ impl Incident {
         let mut backend = vec!["--mode", self.settings.mode.flag(), "--dns-cache", &cache];
         backend.extend(["--metadata", &metadata, "--pause", &pause]);
         backend.extend(self.settings.marked.then_some("--mark"));
+        backend.extend(self.settings.sends_all().then_some("--all-secrets"));
         let stale = [self.refusing().to_string(), self.unanswered().to_string()];
         if self.settings.stale {
             backend.extend(stale.iter().flat_map(|address| ["--stale", address.as_str()]));
         }
+        let calls = ["--listen", &format!("0.0.0.0:{GRPC_PORT}")];
+        let calls = self.settings.sends_all().then_some(("grpc-server", &self.backend, &calls[..]));
         let commands: [(&str, &Pod, &[&str]); 4] = [
             ("metadata", &self.metadata, &["--listen", &metadata, "--lifetime", lifetime]),
             ("elastic", &self.elastic, &[]),
@@ -210,7 +220,7 @@ impl Incident {
             let distance = Duration::from_millis(self.settings.distance);
             servers.push(self.lab.move_away(&self.elastic, distance, &self.settings.program)?);
         }
-        for (role, pod, flags) in commands {
+        for (role, pod, flags) in commands.into_iter().chain(calls) {
             servers.push(Running::spawn(role, self.role(pod, role, &self.log(role)).args(flags))?);
         }
         self.servers = servers;
@@ -233,6 +243,7 @@ impl Incident {
     }
 
     fn wait_for_servers(&mut self) -> Result<()> {
+        let calls = self.settings.sends_all().then_some((&self.backend, GRPC_PORT));
         let listeners = [
             (&self.metadata, 80),
             (&self.elastic, 9200),
@@ -240,7 +251,7 @@ impl Incident {
             (&self.dns, 53),
             (&self.backend, 8080),
         ];
-        for (pod, port) in listeners {
+        for (pod, port) in listeners.into_iter().chain(calls) {
             wait_for_listener(pod.namespace(), port)?;
         }
         self.servers.iter_mut().try_for_each(Running::still_runs)

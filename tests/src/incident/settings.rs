@@ -26,6 +26,16 @@ impl Twin {
     }
 }
 
+/// Which secrets are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// Those that the incident has anyway: tokens, signatures, credentials, documents.
+    Usual,
+    /// Cookies too, bodies of requests, tokens of the metadata service, and what is in gRPC calls
+    /// ([`super::Incident::call`]).
+    All,
+}
+
 /// What varies between runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -53,6 +63,8 @@ pub struct Settings {
     pub pause: u64,
     /// Milliseconds for which each packet from Elasticsearch is on its way.
     pub distance: u64,
+    /// Which secrets are sent.
+    pub secrets: Secrets,
     /// Text inside every secret that is sent.
     pub canary: String,
 }
@@ -74,8 +86,14 @@ impl Settings {
             family: Family::V4,
             pause: 0,
             distance: 0,
+            secrets: Secrets::Usual,
             canary,
         }
+    }
+
+    /// Whether roles are to send all secrets.
+    pub(super) fn sends_all(&self) -> bool {
+        self.secrets == Secrets::All
     }
 
     /// The same as its healthy twin.

@@ -34,6 +34,9 @@ pub struct Client {
     /// Number of the first request
     #[arg(long, default_value_t = 1)]
     first: u64,
+    /// POST with a cookie and secrets in body and path parameters, instead of GET
+    #[arg(long)]
+    all_secrets: bool,
     /// Text inside every secret
     #[arg(long, default_value = "canary")]
     canary: String,
@@ -95,15 +98,28 @@ impl Client {
             Some(open) => open,
             None => connection.insert(Connection::open(self.target)?),
         };
-        let target = format!("/v1/items/{n}?token={}-query", self.canary);
-        let header = format!("Authorization: Bearer {}-authorization", self.canary);
-        let keep = if self.fresh { "Connection: close" } else { "Connection: keep-alive" };
         let started = std::time::Instant::now();
-        let bytes = request("GET", &target, "backend", &[&header, keep]);
-        connection.send_pieces(&bytes, Duration::from_millis(self.pause))?;
+        connection.send_pieces(&self.bytes(n), Duration::from_millis(self.pause))?;
         let status = connection.receive()?.message.status()?;
         let latency = u64::try_from(started.elapsed().as_nanos())?;
         Ok(ClientLine { n, status: Some(status), latency })
+    }
+
+    /// The bytes of request `n`.
+    fn bytes(&self, n: u64) -> Vec<u8> {
+        let canary = &self.canary;
+        let authorization = format!("Authorization: Bearer {canary}-authorization");
+        let keep = if self.fresh { "Connection: close" } else { "Connection: keep-alive" };
+        let query = format!("token={canary}-query");
+        if !self.all_secrets {
+            return request("GET", &format!("/v1/items/{n}?{query}"), "backend", &[&authorization, keep]);
+        }
+        let target = format!("/v1/items/{n};jsessionid={canary}-path-parameter?{query}");
+        let body = format!("{{\"password\": \"{canary}-request-body\"}}");
+        let cookie = format!("Cookie: session={canary}-cookie");
+        let length = format!("Content-Length: {}", body.len());
+        let head = request("POST", &target, "backend", &[&authorization, &cookie, &length, keep]);
+        [head, body.into_bytes()].concat()
     }
 }
 

@@ -14,6 +14,8 @@ use crate::clock::{rfc3339, unix_ns};
 use crate::http::{Reply, serve};
 use crate::log::Log;
 
+/// The path at which a session's token is handed out.
+pub const TOKEN: &str = "/latest/api/token";
 /// The path below which roles lie.
 pub const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 /// The only role.
@@ -55,8 +57,8 @@ impl Metadata {
 
     fn reply(&self, method: &str, path: &str) -> Reply {
         match (method, path) {
-            ("PUT", "/latest/api/token") => {
-                Reply { hops: self.hop_limit, ..Reply::ok(format!("{}-imds-token", self.canary)) }
+            ("PUT", TOKEN) => {
+                Reply { hops: self.hop_limit, ..Reply::ok(format!("{}-token-answer", self.canary)) }
             }
             ("GET", CREDENTIALS) => Reply::ok(ROLE.to_owned()),
             ("GET", path) if path.strip_prefix(CREDENTIALS) == Some(ROLE) => Reply::ok(self.credentials()),
@@ -70,13 +72,13 @@ impl Metadata {
             "Code": "Success",
             "LastUpdated": rfc3339(now),
             "Type": "AWS-HMAC",
-            "AccessKeyId": format!("ASIA{}", self.canary),
+            "AccessKeyId": format!("ASIA{}-access-key-id", self.canary),
             "SecretAccessKey": format!("{}-secret-access-key", self.canary),
             "Token": format!("{}-session-token", self.canary),
             "Expiration": rfc3339(now + self.lifetime),
             // Secrets that pretend to be an expiry.
             "expires_in": format!("{}-expires-in", self.canary),
-            "expires_on": format!("{}[{}]", rfc3339(now), self.canary),
+            "expires_on": format!("{}[{}-expires-on]", rfc3339(now), self.canary),
         });
         format!("{credentials:#}")
     }

@@ -1,6 +1,7 @@
 //! Takes what an OpenTelemetry collector passes on, and writes it down.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub struct Receiver {
     /// What it got, a line per span and per point of a metric
     #[arg(long)]
     log: PathBuf,
+    /// File for every field of what it got, an export after the other
+    #[arg(long)]
+    fields: Option<PathBuf>,
 }
 
 /// What came.
@@ -89,12 +93,13 @@ pub struct PointLine {
 impl Receiver {
     /// Serves until it is killed.
     pub fn run(&self) -> Result<()> {
-        let log = Arc::new(Log::create(&self.log)?);
+        let fields = self.fields.as_deref().map(Log::create).transpose()?;
+        let sink = Arc::new(Sink { log: Log::create(&self.log)?, fields });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // Collectors compress.
-        let traces =
-            TraceServiceServer::new(Sink(Arc::clone(&log))).accept_compressed(CompressionEncoding::Gzip);
-        let metrics = MetricsServiceServer::new(Sink(log)).accept_compressed(CompressionEncoding::Gzip);
+        let traces = TraceServiceServer::from_arc(Arc::clone(&sink));
+        let traces = traces.accept_compressed(CompressionEncoding::Gzip);
+        let metrics = MetricsServiceServer::from_arc(sink).accept_compressed(CompressionEncoding::Gzip);
         let served = runtime.block_on(
             tonic::transport::Server::builder().add_service(traces).add_service(metrics).serve(self.listen),
         );
@@ -102,7 +107,18 @@ impl Receiver {
     }
 }
 
-struct Sink(Arc<Log>);
+struct Sink {
+    log: Log,
+    fields: Option<Log>,
+}
+
+impl Sink {
+    fn keep(&self, export: &impl Debug) {
+        if let Some(fields) = &self.fields {
+            fields.write(&format!("{export:?}"));
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Sink {
@@ -110,10 +126,11 @@ impl TraceService for Sink {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.keep(request.get_ref());
         for part in request.into_inner().resource_spans {
             let resource = map(&part.resource.unwrap_or_default().attributes);
             for span in part.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                self.0.write(&Line::Span(of_span(&resource, span)));
+                self.log.write(&Line::Span(of_span(&resource, span)));
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -126,10 +143,11 @@ impl MetricsService for Sink {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.keep(request.get_ref());
         let parts = request.into_inner().resource_metrics.into_iter();
         let scopes = parts.flat_map(|part| part.scope_metrics);
         for point in scopes.flat_map(|scope| scope.metrics).flat_map(|metric| points(&metric)) {
-            self.0.write(&Line::Point(point));
+            self.log.write(&Line::Point(point));
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }

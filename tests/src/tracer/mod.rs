@@ -16,6 +16,7 @@ use crate::{Lab, log};
 pub mod offline;
 pub mod report;
 pub mod terminal;
+pub mod through_agent;
 
 use report::{Summary, TracedRequest};
 

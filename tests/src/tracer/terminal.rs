@@ -106,3 +106,10 @@ impl Terminal {
         Ok(answer.trim().to_owned())
     }
 }
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The next terminal in this directory must not be looked for at the socket of this one.
+        let _gone = std::fs::remove_file(&self.socket);
+    }
+}

@@ -64,7 +64,10 @@ impl Server {
 
     async fn item(self: &Arc<Self>, n: u64, calls: &mut Calls) -> Result<()> {
         if self.state.must_refresh() {
-            let [role, credentials] = self.state.metadata_requests();
+            if let Some(token) = self.state.token_request() {
+                self.ask_metadata(calls, &token).await?;
+            }
+            let [role, credentials] = self.state.credentials_requests();
             self.ask_metadata(calls, &role).await?;
             self.state.keep_credentials(&self.ask_metadata(calls, &credentials).await?)?;
         }

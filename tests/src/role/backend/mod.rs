@@ -52,6 +52,9 @@ pub struct Backend {
     /// Put the request's number into what it asks for: r<number>.NAME, /items/<number>/_search
     #[arg(long)]
     mark: bool,
+    /// Ask the metadata service for a token first, and answer with a cookie and a secret in the body
+    #[arg(long)]
+    all_secrets: bool,
     /// Text inside every secret
     #[arg(long, default_value = "canary")]
     canary: String,

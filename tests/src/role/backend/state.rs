@@ -10,7 +10,7 @@ use super::Backend;
 use crate::clock::{parse_rfc3339, unix_ns};
 use crate::http::{Message, Received, Reply, Sent, request};
 use crate::log::{CallLine, Kind, Log, RequestLine};
-use crate::role::metadata::{CREDENTIALS, ROLE};
+use crate::role::metadata::{CREDENTIALS, ROLE, TOKEN};
 
 /// The backend's configuration, caches and log.
 pub(super) struct State {
@@ -64,15 +64,22 @@ impl State {
         Ok(address)
     }
 
+    /// The request for a token, if the metadata service is asked for one.
+    pub(super) fn token_request(&self) -> Option<Ask> {
+        let lifetime = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
+        self.flags.all_secrets.then(|| self.metadata_request("PUT", TOKEN, lifetime))
+    }
+
     /// The two requests for credentials: the role's name, then its credentials.
-    pub(super) fn metadata_requests(&self) -> [Ask; 2] {
+    pub(super) fn credentials_requests(&self) -> [Ask; 2] {
         let token = format!("X-aws-ec2-metadata-token: {}-imds-token", self.flags.canary);
+        [CREDENTIALS, &format!("{CREDENTIALS}{ROLE}")].map(|path| self.metadata_request("GET", path, &token))
+    }
+
+    fn metadata_request(&self, method: &str, path: &str, header: &str) -> Ask {
         let host = self.flags.metadata.ip().to_string();
-        [CREDENTIALS.to_owned(), format!("{CREDENTIALS}{ROLE}")].map(|path| Ask {
-            kind: Kind::Metadata,
-            bytes: request("GET", &path, &host, &[&token, "Connection: close"]),
-            path,
-        })
+        let bytes = request(method, path, &host, &[header, "Connection: close"]);
+        Ask { kind: Kind::Metadata, what: format!("{method} {path}"), bytes }
     }
 
     /// The request to Elasticsearch.
@@ -81,7 +88,8 @@ impl State {
         let header = format!("Authorization: AWS4-HMAC-SHA256 Credential={canary}-signature");
         let path = if self.flags.mark { format!("/items/{n}/_search") } else { "/items/_search".to_owned() };
         let target = format!("{path}?q=id:{n}&key={canary}-key");
-        Ask { kind: Kind::Upstream, bytes: request("GET", &target, &self.flags.elastic, &[&header]), path }
+        let bytes = request("GET", &target, &self.flags.elastic, &[&header]);
+        Ask { kind: Kind::Upstream, what: format!("GET {path}"), bytes }
     }
 
     /// The backend's own work, which keeps a CPU busy.
@@ -94,7 +102,12 @@ impl State {
 
     /// The answer for the outcome of a request.
     pub(super) fn reply(&self, n: u64, outcome: Result<()>) -> Reply {
+        let canary = &self.flags.canary;
         let reply = match outcome {
+            Ok(()) if self.flags.all_secrets => Reply {
+                headers: vec![format!("Set-Cookie: session={canary}-set-cookie; HttpOnly")],
+                ..Reply::ok(format!("{{\"item\":{n},\"owner\":\"{canary}-response-body\"}}"))
+            },
             Ok(()) => Reply::ok(format!("{{\"item\":{n}}}")),
             Err(error) => Reply::error(502, format!("{error:#}")),
         };
@@ -126,7 +139,8 @@ pub(super) struct Served {
 /// A request that the backend makes.
 pub(super) struct Ask {
     pub(super) kind: Kind,
-    pub(super) path: String,
+    /// Method and path.
+    pub(super) what: String,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -152,7 +166,7 @@ impl Calls {
     }
 
     pub(super) fn exchange(&mut self, ask: &Ask, ends: Ends, times: (u64, u64)) {
-        self.push(ask.kind, format!("GET {}", ask.path), ends, times);
+        self.push(ask.kind, ask.what.clone(), ends, times);
     }
 
     fn push(&mut self, kind: Kind, what: String, ends: Ends, (start, end): (u64, u64)) {

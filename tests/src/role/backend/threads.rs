@@ -52,7 +52,10 @@ impl Service for State {
 impl State {
     fn item(&self, n: u64, elastic: &mut Option<Connection>, calls: &mut Calls) -> Result<()> {
         if self.must_refresh() {
-            let [role, credentials] = self.metadata_requests();
+            if let Some(token) = self.token_request() {
+                self.ask_metadata(calls, &token)?;
+            }
+            let [role, credentials] = self.credentials_requests();
             self.ask_metadata(calls, &role)?;
             self.keep_credentials(&self.ask_metadata(calls, &credentials)?)?;
         }

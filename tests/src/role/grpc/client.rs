@@ -41,6 +41,9 @@ pub struct Client {
     /// No message of more than 100 kB
     #[arg(long)]
     small: bool,
+    /// Text inside secrets, which are sent then: in metadata, in paths' query strings and in messages
+    #[arg(long)]
+    canary: Option<String>,
 }
 
 /// One call.
@@ -94,7 +97,8 @@ impl Client {
         for n in 1..=self.calls {
             tokio::time::sleep_until(began + PACE * u32::try_from(n)?).await;
             let (log, channel, plan) = (Arc::clone(&log), channel.clone(), Plan::of(n, self.small));
-            tasks.push(tokio::spawn(async move { log.write(&call(channel, plan).await) }));
+            let secrets = Secrets { canary: self.canary.clone() };
+            tasks.push(tokio::spawn(async move { log.write(&call(channel, plan, &secrets).await) }));
         }
         for task in tasks {
             task.await.context("a caller")?;
@@ -103,24 +107,57 @@ impl Client {
     }
 }
 
+/// What is secret in a call, if anything is.
+struct Secrets {
+    canary: Option<String>,
+}
+
+impl Secrets {
+    fn path(&self, path: String) -> Result<PathAndQuery, Status> {
+        let path = self.canary.iter().fold(path, |path, canary| format!("{path}?token={canary}-grpc-query"));
+        PathAndQuery::try_from(path).map_err(|_| Status::internal("a path"))
+    }
+
+    fn message(&self, message: Bytes) -> Bytes {
+        let Some(canary) = &self.canary else { return message };
+        [&message, format!("{canary}-grpc-message").as_bytes()].concat().into()
+    }
+
+    fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
+        let mut request = Request::new(message);
+        if let Some(canary) = &self.canary {
+            let value = format!("Bearer {canary}-grpc-authorization");
+            let value = value.parse().map_err(|_| Status::internal("a value of metadata"))?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        Ok(request)
+    }
+}
+
 /// Makes one call and reads all of its answer.
-async fn call(channel: Channel, plan: Plan) -> CallLine {
+async fn call(channel: Channel, plan: Plan, secrets: &Secrets) -> CallLine {
     let mut received = 0;
-    let message = plan.ask.message(plan.size);
+    let message = secrets.message(plan.ask.message(plan.size));
     let streams = matches!(plan.kind, Kind::ClientStream | Kind::Both);
     let messages = if streams { u64::from(plan.messages) } else { 1 };
     let sent = message.len() as u64 * messages;
     let start = unix_ns();
-    let status =
-        answered(channel, plan, message, &mut received).await.err().map_or(0, |status| status.code() as u16);
+    let outcome = answered(channel, plan, secrets, message, &mut received).await;
+    let status = outcome.err().map_or(0, |status| status.code() as u16);
     CallLine { n: plan.n, kind: plan.kind, status, start, end: unix_ns(), sent, received }
 }
 
-async fn answered(channel: Channel, plan: Plan, message: Bytes, received: &mut u64) -> Result<(), Status> {
+async fn answered(
+    channel: Channel,
+    plan: Plan,
+    secrets: &Secrets,
+    message: Bytes,
+    received: &mut u64,
+) -> Result<(), Status> {
     let mut grpc =
         Grpc::new(channel).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let path = PathAndQuery::try_from(plan.kind.path(plan.n)).map_err(|_| Status::internal("a path"))?;
+    let path = secrets.path(plan.kind.path(plan.n))?;
     // The head leaves before a message is encoded, which takes milliseconds for a large one.
     let messages = stream::iter(vec![message.clone(); plan.messages as usize]).then(|message| async {
         tokio::time::sleep(PAUSE).await;
@@ -129,19 +166,19 @@ async fn answered(channel: Channel, plan: Plan, message: Bytes, received: &mut u
     let messages = Box::pin(messages);
     match plan.kind {
         Kind::Unary => {
-            let answer = grpc.unary(Request::new(message), path, Plain).await?;
+            let answer = grpc.unary(secrets.request(message)?, path, Plain).await?;
             *received = answer.into_inner().len() as u64;
         }
         Kind::ClientStream => {
-            let answer = grpc.client_streaming(Request::new(messages), path, Plain).await?;
+            let answer = grpc.client_streaming(secrets.request(messages)?, path, Plain).await?;
             *received = answer.into_inner().len() as u64;
         }
         Kind::ServerStream => {
-            let answers = grpc.server_streaming(Request::new(message), path, Plain).await?;
+            let answers = grpc.server_streaming(secrets.request(message)?, path, Plain).await?;
             read(answers.into_inner(), received).await?;
         }
         Kind::Both => {
-            let answers = grpc.streaming(Request::new(messages), path, Plain).await?;
+            let answers = grpc.streaming(secrets.request(messages)?, path, Plain).await?;
             read(answers.into_inner(), received).await?;
         }
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tonic::body::Body;
 use tonic::codegen::tokio_stream::{self as stream, StreamExt as _};
-use tonic::codegen::{Bytes, Service, http};
+use tonic::codegen::{Bytes, http};
 use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, StreamingService, UnaryService};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -30,25 +30,36 @@ pub struct Server {
     /// Not written: its clients keep the log
     #[arg(long)]
     log: Option<PathBuf>,
+    /// Text inside a secret, which each answer has in its metadata then
+    #[arg(long)]
+    canary: Option<String>,
 }
 
 impl Server {
     /// Serves until it is killed.
     pub fn run(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let served = runtime.block_on(tonic::transport::Server::builder().serve(self.listen, Answers));
+        let cookie = self.canary.as_ref().map(|canary| format!("session={canary}-grpc-cookie").parse());
+        let service = Service { cookie: cookie.transpose().context("a cookie")? };
+        let served = runtime.block_on(tonic::transport::Server::builder().serve(self.listen, service));
         served.with_context(|| format!("serve on {}", self.listen))
     }
 }
 
 /// Answers every call.
 #[derive(Clone)]
+struct Service {
+    /// What each answer sets.
+    cookie: Option<http::HeaderValue>,
+}
+
+/// What the answers are.
 struct Answers;
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Messages = Pin<Box<dyn stream::Stream<Item = Result<Bytes, Status>> + Send>>;
 
-impl Service<http::Request<Body>> for Answers {
+impl tonic::codegen::Service<http::Request<Body>> for Service {
     type Response = http::Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -58,16 +69,19 @@ impl Service<http::Request<Body>> for Answers {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let cookie = self.cookie.clone();
         Box::pin(async move {
             let mut grpc =
                 Grpc::new(Plain).apply_max_message_size_config(Some(MESSAGE_LIMIT), Some(MESSAGE_LIMIT));
-            Ok(match Kind::of(request.uri().path()) {
-                Some(Kind::Unary) => grpc.unary(Self, request).await,
-                Some(Kind::ServerStream) => grpc.server_streaming(Self, request).await,
-                Some(Kind::ClientStream) => grpc.client_streaming(Self, request).await,
-                Some(Kind::Both) => grpc.streaming(Self, request).await,
+            let mut answer = match Kind::of(request.uri().path()) {
+                Some(Kind::Unary) => grpc.unary(Answers, request).await,
+                Some(Kind::ServerStream) => grpc.server_streaming(Answers, request).await,
+                Some(Kind::ClientStream) => grpc.client_streaming(Answers, request).await,
+                Some(Kind::Both) => grpc.streaming(Answers, request).await,
                 None => Status::unimplemented("no such method").into_http(),
-            })
+            };
+            answer.headers_mut().extend(cookie.map(|cookie| (http::header::SET_COOKIE, cookie)));
+            Ok(answer)
         })
     }
 }
