@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -10,41 +9,66 @@ use anyhow::{Context, Result, ensure};
 use tracer_lab::incident::{Incident, Settings};
 use tracer_lab::pod::cgroup::mount_point;
 use tracer_lab::process::run;
+use tracer_lab::tracer::hindered::Without;
+use tracer_lab::tracer::terminal::Terminal;
 use tracer_lab::tracer::{Tracing, program};
 use tracer_lab::{Lab, PodSpec, Qos};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 
-/// Runs the tracer for `tracer live` at most a second; it should not get that far.
-fn tracer(before: &[&str], program: &Path, arguments: &[&str]) -> Result<Output> {
-    let mut words = before.to_vec();
-    let program = program.to_string_lossy();
-    words.push(&program);
-    Command::new("timeout").arg("30").args(words).args(arguments).output().context("run the tracer")
+/// Each command that attaches to a cgroup, but `top`, which wants a terminal.
+const ATTACHING: [&[&str]; 3] = [
+    &["live", "--duration", "1"],
+    &["agent", "--listen", "127.0.0.1:0"],
+    &["capture", "-w", "-", "--duration", "1"],
+];
+/// Wide enough for any message.
+const WIDE: (u16, u16) = (400, 45);
+
+/// Runs the tracer; it should not get far.
+fn tracer(arguments: &[&str]) -> Result<Output> {
+    Command::new("timeout").arg("30").arg(program()?).args(arguments).output().context("run the tracer")
 }
 
-/// Checks the exit code, and that the message on stderr names what it is about.
+/// Checks the exit code, and that the message on stderr names all that it is about.
 fn fails(output: &Output, code: i32, words: &[&str]) -> Result<()> {
-    let stderr = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(code), "{}: {stderr}", output.status);
-    ensure!(words.iter().any(|word| stderr.contains(&word.to_lowercase())), "none of {words:?} in: {stderr}");
-    ensure!(!stderr.contains("panicked"), "{stderr}");
+    says(&stderr, words)
+}
+
+fn says(message: &str, words: &[&str]) -> Result<()> {
+    for word in words {
+        ensure!(message.contains(word), "no {word} in: {message}");
+    }
+    ensure!(!message.contains("panicked"), "{message}");
     Ok(())
+}
+
+/// Starts each command that attaches on a cgroup; all must fail with a message that has the words.
+fn nothing_attaches(lab: &Lab, without: Without, cgroup: &Path, words: &[&str]) -> Result<()> {
+    let target = ["--cgroup", &cgroup.to_string_lossy()];
+    for command in ATTACHING {
+        let output = without.command(lab, &[command, &target].concat())?.output()?;
+        fails(&output, 1, words).with_context(|| format!("{command:?} without {without:?}"))?;
+        ensure!(output.stdout.is_empty(), "{command:?} without {without:?} wrote to stdout");
+    }
+    let top = without.command(lab, &[&["top"], &target[..]].concat())?;
+    let screen = Terminal::start(lab.dir(), &top, WIDE)?.given_back(1)?;
+    says(&screen, words).with_context(|| format!("top without {without:?}"))
 }
 
 #[test]
 fn an_unknown_flag_is_a_usage_error() -> Result<()> {
-    fails(&tracer(&[], &program()?, &["live", "--no-such-flag"])?, 2, &["--no-such-flag"])
+    fails(&tracer(&["live", "--no-such-flag"])?, 2, &["--no-such-flag"])
 }
 
 #[test]
 fn a_wrong_cgroup_path_is_named() -> Result<()> {
-    let missing = mount_point()?.join("no-such-cgroup").to_string_lossy().into_owned();
-    let elsewhere = std::env::temp_dir().to_string_lossy().into_owned();
-    for path in [&missing, &elsewhere] {
-        for command in ["live", "agent"] {
-            fails(&tracer(&[], &program()?, &[command, "--cgroup", path])?, 1, &[path])?;
-        }
+    let lab = Lab::new()?;
+    let (missing, elsewhere) = (mount_point()?.join("no-such-cgroup"), std::env::temp_dir());
+    for (path, reason) in [(&missing, "it does not exist"), (&elsewhere, "not a cgroup v2 directory")] {
+        nothing_attaches(&lab, Without::Nothing, path, &[&path.to_string_lossy(), reason])?;
     }
     Ok(())
 }
@@ -52,22 +76,17 @@ fn a_wrong_cgroup_path_is_named() -> Result<()> {
 #[test]
 fn without_root_it_says_what_is_missing() -> Result<()> {
     let lab = Lab::new()?;
-    let copy = lab.dir().join("tracer");
-    fs::copy(program()?, &copy).context("copy the tracer to where nobody may run it")?;
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
-    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-    let cgroup = lab.cgroup().to_string_lossy().into_owned();
-    fails(&tracer(&nobody, &copy, &["live", "--cgroup", &cgroup, "--duration", "1"])?, 1, &["root", "CAP_"])
+    // As docs/install.md has it: root, or the capabilities.
+    nothing_attaches(&lab, Without::Root, lab.cgroup(), &["root", "CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"])
 }
 
 #[test]
 fn without_cgroup2_it_says_so() -> Result<()> {
-    let mount = mount_point()?.to_string_lossy().into_owned();
-    let hide = ["unshare", "--mount", "sh", "-c", r#"umount -l "$0" && exec "$@""#, &mount];
-    fails(
-        &tracer(&hide, &program()?, &["live", "--cgroup", &mount, "--duration", "1"])?,
-        1,
-        &["cgroup2", "cgroup v2"],
+    nothing_attaches(
+        &Lab::new()?,
+        Without::Cgroup2,
+        &mount_point()?,
+        &["cgroup2 is not mounted", "unified_cgroup_hierarchy=1"],
     )
 }
 
@@ -115,8 +134,7 @@ fn a_pod_of_one_container_can_be_traced_alone() -> Result<()> {
     let mut lab = Lab::new()?;
     let pod = lab.pod(PodSpec { name: "alone", qos: Qos::BestEffort })?;
     let cgroup = pod.cgroup().to_string_lossy().into_owned();
-    let output =
-        tracer(&[], &program()?, &["live", "--cgroup", &cgroup, "--duration", "1", "--output", "json"])?;
+    let output = tracer(&["live", "--cgroup", &cgroup, "--duration", "1", "--output", "json"])?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
@@ -133,7 +151,7 @@ fn an_output_that_is_an_input_is_refused_and_untouched() -> Result<()> {
     for output in [&file_name, &link] {
         for arguments in [["analyze", &file_name, "--requests", output], ["report", &file_name, "-o", output]]
         {
-            fails(&tracer(&[], &program()?, &arguments)?, 1, &["would overwrite the capture"])?;
+            fails(&tracer(&arguments)?, 1, &["would overwrite the capture"])?;
             ensure!(fs::read(&file)? == header, "{arguments:?} wrote to its input");
         }
     }

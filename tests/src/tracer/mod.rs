@@ -13,6 +13,7 @@ use crate::pod::network::Namespace;
 use crate::process::{Running, Signal};
 use crate::{Lab, log};
 
+pub mod hindered;
 pub mod offline;
 pub mod report;
 pub mod terminal;

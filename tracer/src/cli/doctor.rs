@@ -85,7 +85,7 @@ fn table(checks: &[Check]) -> String {
             Verdict::Reduced => "reduced",
             Verdict::Missing => "MISSING",
         };
-        let _ = writeln!(text, "{verdict:<8} {:<18} {}", check.name, check.detail);
+        let _ = writeln!(text, "{verdict:<8} {:<19} {}", check.name, check.detail);
     }
     text
 }
