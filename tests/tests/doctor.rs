@@ -100,3 +100,16 @@ fn without_cgroup2_that_is_missing() -> Result<()> {
     ensure!(code == 1 && missing(&checks).contains(&"cgroup2"), "exit code {code}: {checks:?}");
     says(&checks, "cgroup2", &["not mounted", "unified_cgroup_hierarchy=1"])
 }
+
+#[test]
+fn a_folder_that_is_no_cgroup_is_named() -> Result<()> {
+    let lab = Lab::new()?;
+    let folder = lab.dir().to_string_lossy();
+    let output =
+        Without::Nothing.command(&lab, &["doctor", "--cgroup", &folder])?.output().context("doctor")?;
+    let said = String::from_utf8(output.stdout)?;
+    let line = said.lines().find(|line| line.contains("cgroups to trace")).context("no such check")?;
+    ensure!(line.starts_with("MISSING") && line.contains(&*folder), "{line}");
+    ensure!(output.status.code() == Some(1), "{}", output.status);
+    Ok(())
+}

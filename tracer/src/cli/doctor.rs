@@ -130,10 +130,14 @@ fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
     match target.options(0) {
         Ok(options) => {
             let names: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
-            (
-                Check { name: "cgroups to trace", verdict: Verdict::Ok, detail: names.join(", ") },
-                options.cgroups,
-            )
+            let is_cgroup = |path: &PathBuf| path.join("cgroup.procs").exists();
+            let (verdict, note) = if options.cgroups.iter().all(is_cgroup) {
+                (Verdict::Ok, "")
+            } else {
+                (Verdict::Missing, ": not all of them are cgroups")
+            };
+            let detail = format!("{}{note}", names.join(", "));
+            (Check { name: "cgroups to trace", verdict, detail }, options.cgroups)
         }
         Err(error) => (
             Check { name: "cgroups to trace", verdict: Verdict::Reduced, detail: format!("{error:#}") },

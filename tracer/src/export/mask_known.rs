@@ -191,19 +191,27 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Hides the value of a header line with a secret; whether the next bytes may belong to one.
+/// Hides the value of a header line with a secret, and the secret parameters of an address in another one's (`Location`,
+/// `Referer`); whether the next bytes may belong to one.
 fn mask_value(line: &mut [u8]) -> bool {
     let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count();
+    let end = line.len() - usize::from(line.ends_with(b"\r"));
     match line.get(name) {
         // The name itself may go on.
         None => (1..=NAME_LIMIT).contains(&name),
         Some(b':') if is_secret(line.get(..name).unwrap_or_default()) => {
             let begin = name + 1 + usize::from(line.get(name + 1) == Some(&b' '));
-            let end = line.len() - usize::from(line.ends_with(b"\r"));
             hide(line, begin.min(end)..end);
             true
         }
-        _ => false,
+        Some(b':') => {
+            let question = line.iter().position(|byte| *byte == b'?');
+            if let Some(question) = question {
+                mask_values(line, question + 1..end, b"&; ,");
+            }
+            question.is_some()
+        }
+        Some(_) => false,
     }
 }
 

@@ -56,6 +56,13 @@ fn parameters_of_the_path_are_parameters_too() {
 }
 
 #[test]
+fn addresses_in_other_headers_have_parameters_too() {
+    let head = b"GET / HTTP/1.1\r\nReferer: http://a/b?c=1&token=s3cr3t\r\nAccept: a?b\r\n\r\n";
+    let expected = "GET / HTTP/1.1\r\nReferer: http://a/b?c=1&token=xxxxxx\r\nAccept: a?b\r\n\r\n";
+    assert_eq!(Wire::default().passes(true, 1, head), expected);
+}
+
+#[test]
 fn a_head_in_two_packets_hides_what_goes_on() {
     let mut wire = Wire::default();
     let begin = b"GET / HTTP/1.1\r\nHost: a\r\nX-Tok";
