@@ -55,7 +55,7 @@ fn sums_are_those_of_a_tracer_that_is_told_of_each_request() -> Result<()> {
 fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
     let nginx = Nginx::start()?;
     let agent = Tracing::start(&program()?, &nginx.lab, "agent", &["--allow-capture"])?;
-    let load = nginx.start_load(Path::new(PROGRAM), 8_000, 12)?;
+    let load = nginx.start_load(Path::new(PROGRAM), 8_000, 16)?;
     // By then requests are folded.
     pause(3_000);
     let before = agent.metric("tracer_requests_folded_total", &[("pod", nginx.server.uid())])?;
@@ -72,6 +72,7 @@ fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
         "-w",
     ]);
     run(capture.arg(&file))?;
+    let after = agent.metric("tracer_requests_folded_total", &[("pod", nginx.server.uid())])?;
     let load = load.finish()?;
     pause(1_000);
     let uid = nginx.server.uid();
@@ -82,8 +83,10 @@ fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
     let folded = agent.metric("tracer_requests_folded_total", &labels)?;
     agent.finish()?;
     let pod = summary.pod(uid)?;
-    println!("{load:?} {before} folded before, {folded} at the end; {pod:?}");
-    ensure!(before > 0.0 && folded > before, "nothing was folded before the capture, or nothing after it");
+    println!("{load:?} {before} folded before, {after} then, {folded} at the end; {pod:?}");
+    ensure!(before > 4_000.0, "not folded before the capture");
+    ensure!(after < before + 8_000.0, "folded during the capture");
+    ensure!(folded > after + 4_000.0, "not folded after the capture");
     ensure!((round(count), pod.requests) == (load.ok, load.ok), "{count} in the metrics");
     ensure!(round(folded) == pod.folded, "{folded} folded in the metrics");
     ensure!((total - pod.total_seconds).abs() < 1e-6, "{total} s in the histogram");

@@ -38,6 +38,8 @@ const SECRET: [&str; 14] = [
     "signature",
     "token",
 ];
+/// What ends a parameter within the value of a header.
+const IN_VALUES: &[u8] = b"?#&; \"<>";
 /// Whole names of parameters with secrets.
 const SECRET_PARAMETERS: [&str; 4] = ["code", "key", "sig", "pass"];
 
@@ -61,8 +63,23 @@ struct Side {
     known: bool,
     /// Heads by sequence numbers, the newest last; one without an end goes on.
     heads: Vec<(u32, Option<u32>)>,
-    /// Where a line goes on that may be a header with a secret.
-    open_line: Option<u32>,
+    /// Where the newest packet ended, and what goes on there; `None` when a message begins.
+    next: Option<(u32, Line)>,
+}
+
+/// What a line is of which the rest is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// It has not begun.
+    Open,
+    /// It may be the name of a header.
+    Name,
+    /// It may be a header with a secret, or an address.
+    Secret,
+    /// A header of which parameters alone may be secret.
+    Value,
+    /// No line of a head.
+    Harmless,
 }
 
 impl KnownSecrets {
@@ -78,8 +95,9 @@ impl KnownSecrets {
         let (sequence, start) = match SlicedPacket::from_ip(packet).map(|sliced| sliced.transport) {
             Ok(Some(TransportSlice::Tcp(tcp))) => (tcp.sequence_number(), packet.len() - tcp.payload().len()),
             Ok(Some(TransportSlice::Udp(_))) => return,
-            // Cut, a fragment, or something that is no message.
+            // Cut, a fragment, or something that is no message: what it holds of a head is not known.
             _ => {
+                self.flows.remove(&head.flow);
                 mask(packet, head.first == 1, metadata);
                 return;
             }
@@ -108,7 +126,7 @@ impl Flow {
             return;
         }
         if begins {
-            side.open_line = None;
+            side.next = None;
         }
         // Lines first: what heads hide has no ends of lines any more.
         side.lines(sequence, payload);
@@ -165,24 +183,54 @@ impl Side {
 
     /// Hides the secrets of head lines wherever they stand: pipelined requests begin in the middle.
     fn lines(&mut self, sequence: u32, payload: &mut [u8]) {
-        let mut at = 0;
-        if self.open_line.take() == Some(sequence) {
-            let end = payload.iter().position(|byte| *byte == b'\n');
-            at = end.map_or(payload.len(), |end| end + 1);
-            hide(payload, 0..end.unwrap_or(at));
-            if end.is_none() {
-                self.open_line = Some(sequence.wrapping_add(length(at)));
-            }
-        }
-        while let Some(rest) = payload.get(at..).filter(|rest| !rest.is_empty()) {
+        let first = match self.next {
+            None => Line::Open,
+            Some((next, line)) if next == sequence => line,
+            // What comes again, too early or after a loss may begin in the middle of any line.
+            Some(_) => Line::Secret,
+        };
+        let (mut at, mut line) = (0, first);
+        while at < payload.len() {
+            let rest = payload.get(at..).unwrap_or_default();
             let whole = rest.iter().position(|byte| *byte == b'\n');
             let ends = at + whole.unwrap_or(rest.len());
-            let line = payload.get_mut(at..ends).unwrap_or_default();
-            let may_go_on = if is_start_line(line) { mask_parameters(line) } else { mask_value(line) };
-            if whole.is_none() && may_go_on {
-                self.open_line = Some(sequence.wrapping_add(length(ends)));
+            line = line.mask(payload.get_mut(at..ends).unwrap_or_default());
+            if whole.is_some() {
+                line = Line::Open;
             }
             at = ends + 1;
+        }
+        let end = sequence.wrapping_add(length(payload.len()));
+        if self.next.is_none_or(|(next, _)| end.wrapping_sub(next).cast_signed() > 0) {
+            self.next = Some((end, line));
+        }
+    }
+}
+
+impl Line {
+    /// Hides the secrets of a line, or of what is left of it; what goes on when it has no end.
+    fn mask(self, line: &mut [u8]) -> Self {
+        let end = line.len() - usize::from(line.ends_with(b"\r"));
+        match self {
+            Self::Open if is_start_line(line) => mask_parameters(line),
+            Self::Open => mask_value(line),
+            Self::Name => match line.get(name_length(line)) {
+                None => Self::Name,
+                Some(b':') => Self::Secret.mask(line),
+                Some(_) => Self::Harmless,
+            },
+            Self::Secret => {
+                hide(line, 0..end);
+                Self::Secret
+            }
+            Self::Value => {
+                let text = line.get(..end).unwrap_or_default();
+                let first = text.iter().position(|byte| IN_VALUES.contains(byte)).unwrap_or(end);
+                hide(line, 0..first);
+                mask_values(line, first + 1..end, IN_VALUES);
+                Self::Value
+            }
+            Self::Harmless => Self::Harmless,
         }
     }
 }
@@ -191,28 +239,30 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Hides the value of a header line with a secret, and the secret parameters of an address in another one's (`Location`,
-/// `Referer`); whether the next bytes may belong to one.
-fn mask_value(line: &mut [u8]) -> bool {
-    let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count();
+/// Hides the value of a header line with a secret, and the secret parameters of addresses in another one's (`Location`,
+/// `Referer`).
+fn mask_value(line: &mut [u8]) -> Line {
+    let name = name_length(line);
     let end = line.len() - usize::from(line.ends_with(b"\r"));
     match line.get(name) {
-        // The name itself may go on.
-        None => (1..=NAME_LIMIT).contains(&name),
+        None if name == 0 => Line::Open,
+        None if name <= NAME_LIMIT => Line::Name,
         Some(b':') if is_secret(line.get(..name).unwrap_or_default()) => {
             let begin = name + 1 + usize::from(line.get(name + 1) == Some(&b' '));
             hide(line, begin.min(end)..end);
-            true
+            Line::Secret
         }
         Some(b':') => {
-            let question = line.iter().position(|byte| *byte == b'?');
-            if let Some(question) = question {
-                mask_values(line, question + 1..end, b"&; ,");
-            }
-            question.is_some()
+            mask_values(line, name + 1..end, IN_VALUES);
+            Line::Value
         }
-        Some(_) => false,
+        _ => Line::Harmless,
     }
+}
+
+/// Bytes that may be the name of a header.
+fn name_length(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)).count()
 }
 
 fn is_secret(name: &[u8]) -> bool {
@@ -220,21 +270,21 @@ fn is_secret(name: &[u8]) -> bool {
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// Hides the values of a request line's parameters with secrets, and a target with a password; whether the next bytes may
-/// belong to it.
-fn mask_parameters(line: &mut [u8]) -> bool {
+/// Hides the values of a request line's parameters with secrets, and a target with a password.
+fn mask_parameters(line: &mut [u8]) -> Line {
     let Some(space) = line.iter().position(|byte| *byte == b' ').filter(|_| !line.starts_with(b"HTTP/"))
     else {
-        return false;
+        return Line::Harmless;
     };
     let begin = space + 1;
     let rest = line.get(begin..).unwrap_or_default();
     let end = begin + rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+    let open = if end == line.len() { Line::Secret } else { Line::Harmless };
     let target = line.get(begin..end).unwrap_or_default();
     let path = begin + target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
     if line.get(begin..path).is_some_and(|path| path.contains(&b'@')) {
         hide(line, begin..end);
-        return end == line.len();
+        return open;
     }
     // What precedes the first separator is no parameter, whatever it looks like.
     let first = line.get(begin..path).and_then(|path| path.iter().position(|byte| *byte == b';'));
@@ -242,7 +292,7 @@ fn mask_parameters(line: &mut [u8]) -> bool {
         mask_values(line, begin + first + 1..path, b";");
     }
     mask_values(line, path + 1..end, b"&;");
-    end == line.len()
+    open
 }
 
 /// Hides the values of parameters with secrets.

@@ -144,6 +144,8 @@ impl Captures {
         let over = Instant::now();
         if over >= current.until {
             stop(session);
+            // What passed before.
+            current.recorder.take(session);
         }
         let ended = current.is_left()
             || (over >= current.until && current.recorder.is_empty())
@@ -183,7 +185,7 @@ fn stop(session: &mut Session) {
 /// Ends it, also for what has settled late: until then, requests whose packets are held must be told of.
 fn end(session: &mut Session) {
     stop(session);
-    // What came too late is nobody's, and no loss.
+    // What a program was about to hand over is nobody's, and no loss.
     session.drain_packets(STALE, |_, _| {});
     session.hold_folding(false);
 }
