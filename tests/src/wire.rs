@@ -21,8 +21,8 @@ pub struct Tcpdump {
 }
 
 /// While it lives, packets are stamped when they are received, as the tracer does, and not before they queue for the CPU that
-/// receives them: that wait is the machine's, 0.02 ms as a rule and now and then ten times that. On the whole machine, because
-/// the kernel has no other switch; what a killed test leaves, the next one puts right.
+/// receives them: that wait is the machine's. On the whole machine, because the kernel has no other switch; what a killed test
+/// leaves, the next one puts right.
 struct LateStamps;
 
 impl LateStamps {
