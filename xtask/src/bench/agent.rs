@@ -52,7 +52,6 @@ impl Reading {
 }
 
 /// What the BPF programs took, by their names; zero while the kernel's statistics are off.
-#[derive(Clone)]
 pub(super) struct Programs {
     /// Run time.
     pub(super) seconds: BTreeMap<String, f64>,
@@ -108,7 +107,8 @@ impl<'a> Agent<'a> {
         let result = load()?;
         let cpu_ns = self.cpu_ns()?.saturating_sub(cpu_before);
         let programs = self.programs()?.since(&before);
-        let reading = self.settled(made + result.requests, cpu_ns, &programs)?;
+        self.settle(made + result.requests)?;
+        let reading = self.reading(cpu_ns, programs)?;
         self.running.signal(Signal::Interrupt)?;
         self.running.wait(Duration::from_secs(20))?;
         Ok((result, Some(reading)))
@@ -128,21 +128,22 @@ impl<'a> Agent<'a> {
         })
     }
 
-    /// The reading once so many requests have been seen, all that wrk has the answers of.
-    fn settled(&self, made: u64, cpu_ns: u64, programs: &Programs) -> Result<Reading> {
+    /// Waits until the agent has seen so many requests, all that wrk has the answers of.
+    fn settle(&self, made: u64) -> Result<()> {
         let deadline = Instant::now() + SETTLED;
         loop {
-            let reading = self.reading(cpu_ns, programs.clone())?;
-            if reading.requests >= float(made) {
-                return Ok(reading);
+            let text = self.metrics()?;
+            let seen = metrics::sum(&text, "tracer_requests_total");
+            if seen >= float(made) {
+                return Ok(());
             }
             if Instant::now() >= deadline {
-                let (seen, lost) = (reading.requests, reading.lost());
+                let lost = metrics::sum(&text, "tracer_events_dropped_total");
                 ensure!(
                     seen >= LEAST_SEEN * float(made) && lost > 0.0,
                     "the agent saw {seen} of {made} requests and counts {lost} lost records: its cost means nothing"
                 );
-                return Ok(reading);
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
