@@ -2,16 +2,13 @@
 //! resolver try every search domain first.
 
 use super::{
-    Names, Number, Seconds, Severity,
+    Flows, Names, Number, Seconds, Severity,
     kind::{Proves, Rule, Verdict},
     threshold::thresholds,
     value::{evidence, ratio},
     window::{Merge, Window},
 };
 use crate::request::{Attribution, Call, What};
-
-/// Flows named in the evidence.
-const FLOWS: usize = 3;
 
 thresholds! {
     /// When wasted queries are a pattern.
@@ -41,7 +38,7 @@ evidence! {
         /// The names that were looked up.
         names: Names,
         /// Some of the lookups: from, to, name.
-        flows: Names,
+        flows: Flows,
     }
 }
 
@@ -57,7 +54,7 @@ pub(super) struct Tally {
     first: Option<u64>,
     names: Names,
     domains: Names,
-    flows: Vec<String>,
+    flows: Flows,
 }
 
 impl Merge for Tally {
@@ -71,9 +68,7 @@ impl Merge for Tally {
         self.first = self.first.or(other.first);
         self.names.merge(&other.names);
         self.domains.merge(&other.domains);
-        if !other.flows.is_empty() {
-            self.flows.clone_from(&other.flows);
-        }
+        self.flows.merge(&other.flows);
     }
 }
 
@@ -104,9 +99,7 @@ impl Rule for DnsSearch {
         tally.first = tally.first.or(Some(call.start));
         tally.names.add(&lookup.name);
         lookup.search_domains.iter().for_each(|domain| tally.domains.add(domain));
-        if tally.flows.len() < FLOWS {
-            tally.flows.push(format!("{} → {} {}", call.local, call.peer, lookup.name));
-        }
+        tally.flows.add(call, &lookup.name);
         Proves::Pod
     }
 
@@ -138,7 +131,7 @@ impl Rule for DnsSearch {
                 seconds_per_lookup: Seconds(ratio(tally.nanoseconds, tally.expanded) / 1e9),
                 search_domains: tally.domains.clone(),
                 names: tally.names.clone(),
-                flows: tally.flows.iter().collect(),
+                flows: tally.flows.clone(),
             },
         }]
     }

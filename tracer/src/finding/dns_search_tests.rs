@@ -1,6 +1,10 @@
 use super::*;
 use crate::{
-    finding::fixture::{self, Case},
+    finding::{
+        Value,
+        fixture::{self, Case},
+        value::Field as _,
+    },
     proto::lookup::Lookup,
 };
 
@@ -24,7 +28,7 @@ fn wasted_queries_and_search_domains_are_named() {
     assert!(found.explanation.contains("about 90.00 ms"), "three of four rounds: {}", found.explanation);
     assert!(found.remedy.contains("ndots"));
     assert_eq!((found.since, found.evidence.lookups_expanded), (100 * fixture::MS, 2));
-    assert_eq!(found.evidence.flows, [flow].iter().collect());
+    assert_eq!(found.evidence.flows.value(), Value::List(vec![flow]));
 }
 
 #[test]

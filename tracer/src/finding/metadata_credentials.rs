@@ -5,7 +5,7 @@
 //! minutes never exceeds it.
 
 use super::{
-    Names, Number, Seconds, Severity, Share,
+    Flows, Number, Seconds, Severity, Share,
     kind::{Proves, Rule, Verdict},
     threshold::thresholds,
     value::{evidence, ratio},
@@ -18,9 +18,6 @@ use crate::{
 
 /// Share of the time, from which on it is critical.
 const CRITICAL_SHARE: f64 = 0.5;
-/// Flows named in the evidence.
-const FLOWS: usize = 3;
-
 thresholds! {
     /// When fetches of credentials are a pattern.
     pub(super) struct Thresholds {
@@ -55,7 +52,7 @@ evidence! {
         /// From the first fetch to the last.
         observed_seconds: Seconds,
         /// Some of the fetches: from, to, path.
-        flows: Names,
+        flows: Flows,
     }
 }
 
@@ -71,7 +68,7 @@ pub(super) struct Tally {
     lifetime: Option<i64>,
     first: Option<u64>,
     last: u64,
-    flows: Vec<String>,
+    flows: Flows,
 }
 
 impl Merge for Tally {
@@ -85,9 +82,7 @@ impl Merge for Tally {
         self.lifetime = self.lifetime.max(other.lifetime);
         self.first = self.first.or(other.first);
         self.last = self.last.max(other.last);
-        if !other.flows.is_empty() {
-            self.flows.clone_from(&other.flows);
-        }
+        self.flows.merge(&other.flows);
     }
 }
 
@@ -148,9 +143,7 @@ impl Tally {
         self.last = self.last.max(call.end);
         self.remaining = self.remaining.max(metadata.remaining_seconds);
         self.lifetime = self.lifetime.max(metadata.lifetime_seconds);
-        if self.flows.len() < FLOWS {
-            self.flows.push(format!("{} → {} {}", call.local, call.peer, metadata.what));
-        }
+        self.flows.add(call, &metadata.what);
     }
 
     fn verdict(&self, remaining: i64, threshold: i64) -> Verdict<Evidence> {
@@ -173,7 +166,7 @@ impl Tally {
                 credentials_remaining_seconds: whole(remaining),
                 sdk_refresh_threshold_seconds: whole(threshold),
                 observed_seconds: Seconds::of(self.last.saturating_sub(first)),
-                flows: self.flows.iter().collect(),
+                flows: self.flows.clone(),
             },
         }
     }

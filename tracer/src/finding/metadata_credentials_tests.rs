@@ -111,7 +111,7 @@ fn long_lived_credentials_near_their_end_are_named_so() {
 
 #[test]
 fn flows_stay_when_the_newest_evidence_has_none() {
-    let mut sum = Tally { flows: vec!["a → b".to_owned()], ..Tally::default() };
+    let mut sum = Tally { flows: Flows(vec!["a → b".to_owned()]), ..Tally::default() };
     sum.merge(&Tally { requests: 1, ..Tally::default() });
-    assert_eq!(sum.flows, ["a → b"]);
+    assert_eq!(sum.flows.0, ["a → b"]);
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use self::{
     kind::{Destination, Kind},
     threshold::{CLOSE_AT, COMMON, HOLD, KindSettings, Settings, Threshold},
-    value::{Evidence, Names, Number, Seconds, Share, Value},
+    value::{Evidence, Flows, Names, Number, Seconds, Share, Value},
     watch::{Event, Ledger, OPEN_LIMIT, Policy, Watch},
     window::Period,
 };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::request::Call;
+
 /// Texts kept in one value of a finding's evidence.
 pub(super) const LIST_LIMIT: usize = 8;
 
@@ -134,11 +136,34 @@ impl Names {
     }
 }
 
-impl<'a> FromIterator<&'a String> for Names {
-    fn from_iter<I: IntoIterator<Item = &'a String>>(texts: I) -> Self {
-        let mut names = Self::default();
-        texts.into_iter().for_each(|text| names.add(text));
-        names
+/// Some calls of the newest evidence, the first few: from, to, what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flows(pub(super) Vec<String>);
+
+impl Flows {
+    /// More are not kept.
+    const MOST: usize = 3;
+
+    /// Adds a call, as long as there is room.
+    pub(super) fn add(&mut self, call: &Call, what: &str) {
+        if self.0.len() < Self::MOST {
+            self.0.push(format!("{} → {} {what}", call.local, call.peer));
+        }
+    }
+
+    /// Gives way to newer ones, if there are any.
+    pub(super) fn merge(&mut self, newer: &Self) {
+        if !newer.0.is_empty() {
+            self.0.clone_from(&newer.0);
+        }
+    }
+}
+
+impl Field for Flows {
+    fn value(&self) -> Value {
+        let mut names = Names::default();
+        self.0.iter().for_each(|flow| names.add(flow));
+        names.value()
     }
 }
 
