@@ -130,13 +130,10 @@ fn target_cgroups(target: &Target) -> (Check, Vec<PathBuf>) {
     match target.options(0) {
         Ok(options) => {
             let names: Vec<String> = options.cgroups.iter().map(|path| path.display().to_string()).collect();
-            let is_cgroup = |path: &PathBuf| path.join("cgroup.procs").exists();
-            let (verdict, note) = if options.cgroups.iter().all(is_cgroup) {
-                (Verdict::Ok, "")
-            } else {
-                (Verdict::Missing, ": not all of them are cgroups")
+            let (verdict, detail) = match cgroup::check(&options.cgroups) {
+                Ok(()) => (Verdict::Ok, names.join(", ")),
+                Err(error) => (Verdict::Missing, error.to_string()),
             };
-            let detail = format!("{}{note}", names.join(", "));
             (Check { name: "cgroups to trace", verdict, detail }, options.cgroups)
         }
         Err(error) => (

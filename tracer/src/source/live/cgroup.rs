@@ -55,6 +55,14 @@ pub fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
     kept.into_iter().map(|(_, given)| given).collect()
 }
 
+/// Checks that each directory is a cgroup v2.
+///
+/// # Errors
+/// When one is not; it says which, and what to do.
+pub fn check(paths: &[PathBuf]) -> Result<(), Error> {
+    open_all(paths).map(drop)
+}
+
 /// Opens the directories to trace, and checks that each is a cgroup v2.
 pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, File)>, Error> {
     outermost(paths).into_iter().map(|path| open(&path).map(|file| (path, file))).collect()
