@@ -193,8 +193,9 @@ impl Side {
         while at < payload.len() {
             let rest = payload.get(at..).unwrap_or_default();
             let whole = rest.iter().position(|byte| *byte == b'\n');
-            let ends = at + whole.unwrap_or(rest.len());
-            line = line.mask(payload.get_mut(at..ends).unwrap_or_default());
+            let text = rest.get(..whole.unwrap_or(rest.len())).unwrap_or_default();
+            let (ends, end) = (at + text.len(), at + text.strip_suffix(b"\r").unwrap_or(text).len());
+            line = line.mask(payload.get_mut(at..end).unwrap_or_default());
             if whole.is_some() {
                 line = Line::Open;
             }
@@ -208,9 +209,8 @@ impl Side {
 }
 
 impl Line {
-    /// Hides the secrets of a line, or of what is left of it; what goes on when it has no end.
+    /// Hides the secrets of a line without its end, or of what is left of it; what goes on when it has no end.
     fn mask(self, line: &mut [u8]) -> Self {
-        let end = line.len() - usize::from(line.ends_with(b"\r"));
         match self {
             Self::Open if is_start_line(line) => mask_parameters(line),
             Self::Open => mask_value(line),
@@ -220,14 +220,13 @@ impl Line {
                 Some(_) => Self::Harmless,
             },
             Self::Secret => {
-                hide(line, 0..end);
+                hide(line, 0..line.len());
                 Self::Secret
             }
             Self::Value => {
-                let text = line.get(..end).unwrap_or_default();
-                let first = text.iter().position(|byte| IN_VALUES.contains(byte)).unwrap_or(end);
+                let first = line.iter().position(|byte| IN_VALUES.contains(byte)).unwrap_or(line.len());
                 hide(line, 0..first);
-                mask_values(line, first + 1..end, IN_VALUES);
+                mask_values(line, first + 1..line.len(), IN_VALUES);
                 Self::Value
             }
             Self::Harmless => Self::Harmless,
@@ -243,17 +242,16 @@ fn length(bytes: usize) -> u32 {
 /// `Referer`).
 fn mask_value(line: &mut [u8]) -> Line {
     let name = name_length(line);
-    let end = line.len() - usize::from(line.ends_with(b"\r"));
     match line.get(name) {
         None if name == 0 => Line::Open,
         None if name <= NAME_LIMIT => Line::Name,
         Some(b':') if is_secret(line.get(..name).unwrap_or_default()) => {
             let begin = name + 1 + usize::from(line.get(name + 1) == Some(&b' '));
-            hide(line, begin.min(end)..end);
+            hide(line, begin..line.len());
             Line::Secret
         }
         Some(b':') => {
-            mask_values(line, name + 1..end, IN_VALUES);
+            mask_values(line, name + 1..line.len(), IN_VALUES);
             Line::Value
         }
         _ => Line::Harmless,

@@ -132,17 +132,17 @@ fn write_accounting(table: &mut String, accounting: &Accounting) {
         let reasons = non_zero(&accounting.dropped);
         let _ = writeln!(table, "PARTIAL: the numbers above miss the {dropped} dropped ({reasons})");
     }
-    let missing = accounting.oddities.get(UNCAPTURED).copied().unwrap_or(0);
+    let missing = accounting.oddity(UNCAPTURED);
     if missing > 0 {
         let places = text::count(missing, "place", "places");
         let _ = writeln!(table, "PARTIAL: the capture lacks segments that were sent, in {places}");
     }
-    let abandoned = accounting.oddities.get(ABANDONED).copied().unwrap_or(0);
+    let abandoned = accounting.oddity(ABANDONED);
     if abandoned > 0 {
         let requests = text::count(abandoned, "request that was", "requests that were");
         let _ = writeln!(table, "PARTIAL: the numbers above miss {requests} given up in flight");
     }
-    let refused = accounting.oddities.get(SUMS_REFUSED).copied().unwrap_or(0);
+    let refused = accounting.oddity(SUMS_REFUSED);
     if refused > 0 {
         let requests = text::count(refused, "request", "requests");
         let _ =

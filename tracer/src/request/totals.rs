@@ -77,6 +77,9 @@ pub const UNCAPTURED: &str = "not_captured";
 /// The oddity that makes a summary partial: requests that the kernel added up to sums that do not fit each other.
 pub const SUMS_REFUSED: &str = "sums_refused";
 
+/// All that make a summary partial.
+pub const INCOMPLETE: [&str; 3] = [ABANDONED, SUMS_REFUSED, UNCAPTURED];
+
 /// What the kernel emitted and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
@@ -100,11 +103,13 @@ impl Accounting {
     /// Whether something is missing from the numbers.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        let missing = |oddity| self.oddities.get(oddity).is_some_and(|n| *n > 0);
-        missing(ABANDONED)
-            || missing(UNCAPTURED)
-            || missing(SUMS_REFUSED)
-            || self.dropped.values().any(|n| *n > 0)
+        INCOMPLETE.iter().any(|oddity| self.oddity(oddity) > 0) || self.dropped.values().any(|n| *n > 0)
+    }
+
+    /// How often an oddity was seen.
+    #[must_use]
+    pub fn oddity(&self, name: &str) -> u64 {
+        self.oddities.get(name).copied().unwrap_or(0)
     }
 }
 

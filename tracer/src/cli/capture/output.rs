@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tracer_ebpf::counter::Counter;
 
 use super::{
     held::HeldPacket,
@@ -223,7 +222,7 @@ impl Output {
     /// `early` packets left the ring before it was known whether they are wanted.
     fn end_file(&mut self, session: &Session, early: u64) -> anyhow::Result<()> {
         let Some(current) = self.current.take() else { return Ok(()) };
-        let dropped = session.source().counter(Counter::PacketsDropped)?;
+        let dropped = session.packets()?.dropped;
         let kernel = dropped.saturating_sub(self.dropped);
         self.dropped = dropped;
         self.packets += current.finish(Losses { kernel, early })?;

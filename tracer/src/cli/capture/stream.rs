@@ -9,7 +9,6 @@ use std::{
 };
 
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
-use tracer_ebpf::counter::Counter;
 
 use super::{
     asked::Asked,
@@ -115,7 +114,7 @@ impl Captures {
         let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
         // What the last one left is not for this one.
         session.drain_packets(STALE, |_, _| {});
-        let dropped = session.source().counter(Counter::PacketsDropped).map_err(|error| failed(&error))?;
+        let dropped = session.packets().map_err(|error| failed(&error))?.dropped;
         let (sender, receiver) = channel(PIECES);
         let start = wall_clock().unix_ns(boot_time());
         let writer = Writer::new(Pieces(sender.clone()), start).map_err(|error| failed(&error))?;
@@ -212,7 +211,7 @@ impl Current {
     }
 
     fn finish(self, session: &Session) -> Result<(), WriteError> {
-        let dropped = session.source().counter(Counter::PacketsDropped).unwrap_or(self.dropped);
+        let dropped = session.packets().map_or(self.dropped, |packets| packets.dropped);
         let losses = Losses { kernel: dropped.saturating_sub(self.dropped), early: self.recorder.early() };
         self.writer.finish(wall_clock().unix_ns(boot_time()), losses).map(drop)
     }

@@ -1,6 +1,6 @@
 //! What the screen shows at one time: two summaries, one interval apart, and what the recorder kept.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{mem, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
@@ -11,7 +11,7 @@ use crate::{
     finding::{Destination, Finding},
     request::{
         CallKind, Request,
-        totals::{ABANDONED, Accounting, SUMS_REFUSED, Summary, Totals},
+        totals::{Accounting, INCOMPLETE, Summary, Totals},
     },
 };
 
@@ -170,9 +170,8 @@ fn destinations(recorder: &Recorder, uid: &str) -> Vec<Calling> {
 
 /// What makes the numbers partial.
 fn missing(accounting: &Accounting) -> Vec<(&'static str, u64)> {
-    let of = |counts: &BTreeMap<&'static str, u64>, name| counts.get(name).copied().unwrap_or(0);
     let dropped = accounting.dropped.iter().map(|(name, count)| (*name, *count));
-    let all = dropped.chain([ABANDONED, SUMS_REFUSED].map(|name| (name, of(&accounting.oddities, name))));
+    let all = dropped.chain(INCOMPLETE.map(|name| (name, accounting.oddity(name))));
     all.filter(|(_, count)| *count > 0).collect()
 }
 

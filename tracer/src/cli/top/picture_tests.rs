@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     cli::top::fixture::{SECOND, picture, pod, summary},
-    request::Stages,
+    request::{Stages, totals::ABANDONED},
 };
 
 fn measure(meter: &mut Meter, requests: u64, at: u64) -> Picture {

@@ -12,6 +12,20 @@ fn folded(count: u32, from: u64) -> FoldedRecord {
     FoldedRecord { kind: kind::FOLDED, flow: 900, cgroup: POD, sums, ..FoldedRecord::zeroed() }
 }
 
+const BUSY: Folding = Folding { above: 1_000, longest: u64::MAX };
+
+/// A lab whose busy pods are folded.
+fn folding() -> Lab {
+    let mut lab = Lab::new();
+    lab.engine.fold(BUSY);
+    lab
+}
+
+/// What the programs are told of the pod.
+fn below(nanoseconds: u64) -> Order {
+    Order::Below { place: 1, nanoseconds }
+}
+
 impl Lab {
     fn folded(&mut self, record: &FoldedRecord) {
         self.engine.ingest(Record::Folded(record), &mut self.seen);
@@ -67,10 +81,8 @@ fn segments_that_were_retransmitted_meanwhile_are_counted() {
 
 #[test]
 fn a_busy_pod_is_folded_as_long_as_it_is_busy() {
-    let mut lab = Lab::new();
-    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    let mut lab = folding();
     let place = Order::Place { cgroup: POD, place: 1 };
-    let below = |nanoseconds| Order::Below { place: 1, nanoseconds };
     assert_eq!(lab.second(0, 2_000), [place], "begins to look");
     assert_eq!(lab.second(1, 2_000), [below(500_000)]);
     lab.folded(&folded(3_000, 2_100));
@@ -80,9 +92,7 @@ fn a_busy_pod_is_folded_as_long_as_it_is_busy() {
 
 #[test]
 fn nothing_is_folded_while_somebody_looks_at_each() {
-    let mut lab = Lab::new();
-    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
-    let below = |nanoseconds| Order::Below { place: 1, nanoseconds };
+    let mut lab = folding();
     lab.second(0, 2_000);
     assert_eq!(lab.second(1, 2_000), [below(500_000)]);
     lab.engine.hold_folding(true);
@@ -94,9 +104,7 @@ fn nothing_is_folded_while_somebody_looks_at_each() {
 
 #[test]
 fn a_call_that_does_not_end_keeps_requests_from_being_folded_for_a_minute() {
-    let mut lab = Lab::new();
-    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
-    let below = |nanoseconds| Order::Below { place: 1, nanoseconds };
+    let mut lab = folding();
     lab.second(0, 2_000);
     let mut stream = lab.exchange(role::CLIENT, 1_000, 1_000, "GET /events", "");
     (stream.response_first, stream.response_last) = (0, 0);
@@ -109,11 +117,10 @@ fn a_call_that_does_not_end_keeps_requests_from_being_folded_for_a_minute() {
 
 #[test]
 fn the_end_knows_that_something_may_have_been_folded() {
-    let mut lab = Lab::new();
-    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    let mut lab = folding();
     lab.second(0, 2_000);
     assert!(!lab.engine.unfold(), "not yet");
-    lab.engine.fold(Folding { above: 1_000, longest: u64::MAX });
+    lab.engine.fold(BUSY);
     lab.second(1, 2_000);
     lab.second(2, 0);
     assert!(lab.engine.unfold(), "what was folded a moment ago is still in the kernel");
