@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -25,19 +26,28 @@ pub struct Tcpdump {
 /// leaves, the next one puts right.
 struct LateStamps;
 
+/// How many there are.
+static LATE: Mutex<u32> = Mutex::new(0);
+
 impl LateStamps {
     const SWITCH: &'static str = "/proc/sys/net/core/netdev_tstamp_prequeue";
 
     fn begin() -> Result<Self> {
+        let mut count = LATE.lock().unwrap_or_else(PoisonError::into_inner);
         fs::write(Self::SWITCH, "0").with_context(|| format!("write {}", Self::SWITCH))?;
+        *count += 1;
         Ok(Self)
     }
 }
 
 impl Drop for LateStamps {
     fn drop(&mut self) {
-        // The kernel's default.
-        if let Err(error) = fs::write(Self::SWITCH, "1") {
+        let mut count = LATE.lock().unwrap_or_else(PoisonError::into_inner);
+        *count -= 1;
+        // The kernel's default, once nobody captures.
+        if *count == 0
+            && let Err(error) = fs::write(Self::SWITCH, "1")
+        {
             eprintln!("tracer-lab: {} stays 0: {error}", Self::SWITCH);
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tracer_lab::Lab;
 use tracer_lab::process::{run, run_with_input};
 use tracer_lab::tracer::program;
+use tracer_lab::tracer::report::STAGES;
 use tracer_lab::wire::tshark;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
@@ -64,8 +65,7 @@ fn has_the_documented_shape(summary: &Value) -> Result<()> {
     let slow = format!("/pods/{}", slow.context("no pod has both findings")?);
     has("", &["pods", "accounting"])?;
     has(&slow, &["pod", "requests", "total_seconds", "stages", "attribution", "calls", "findings"])?;
-    let stages = ["receive", "dns", "connect", "metadata", "upstream", "self", "send"];
-    has(&format!("{slow}/stages"), &stages)?;
+    has(&format!("{slow}/stages"), &STAGES)?;
     has(&format!("{slow}/attribution"), &["thread", "exclusive", "shared", "none"])?;
     has(&format!("{slow}/calls"), &["dns", "connect", "metadata", "upstream"])?;
     for finding in ["0", "1"] {

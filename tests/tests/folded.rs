@@ -11,7 +11,7 @@ use tracer_lab::pair::Pair;
 use tracer_lab::pod::network::wait_for_listener;
 use tracer_lab::process::{Running, run};
 use tracer_lab::tracer::report::{PodSummary, STAGES, Summary};
-use tracer_lab::tracer::{Tracing, program};
+use tracer_lab::tracer::{Tracing, program, through_agent};
 use tracer_lab::{PodSpec, Qos};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
@@ -60,18 +60,7 @@ fn a_capture_takes_nothing_from_the_metrics() -> Result<()> {
     pause(3_000);
     let before = agent.metric("tracer_requests_folded_total", &[("pod", nginx.server.uid())])?;
     let file = nginx.lab.dir().join("capture.pcapng");
-    let mut capture = nginx.lab.node().command(&program()?.to_string_lossy());
-    capture.args([
-        "capture",
-        "--agent",
-        "http://127.0.0.1:9464",
-        "--duration",
-        "3",
-        "--slower-than",
-        "1s",
-        "-w",
-    ]);
-    run(capture.arg(&file))?;
+    run(&mut through_agent::capture(&nginx.lab, &file, &["--duration", "3", "--slower-than", "1s"])?)?;
     let after = agent.metric("tracer_requests_folded_total", &[("pod", nginx.server.uid())])?;
     let load = load.finish()?;
     pause(1_000);

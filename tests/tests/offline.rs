@@ -168,9 +168,7 @@ fn check_summaries(live: &Live, read: &Live) -> Result<()> {
 
 /// How long the credentials live, by the finding that they live too short.
 fn lifetime(pod: &PodSummary) -> Result<f64> {
-    let finding = pod.finding("metadata-credentials")?;
-    let seconds = finding.evidence.get("credentials_lifetime_seconds").and_then(serde_json::Value::as_f64);
-    seconds.with_context(|| format!("no lifetime in {finding:?}"))
+    pod.finding("metadata-credentials")?.number("credentials_lifetime_seconds")
 }
 
 /// A line of `tracer analyze --output lines`, as far as tshark is asked for the same.

@@ -1,6 +1,5 @@
 //! What TCP itself knows, its retransmissions and round-trip times, against tcpdump read by tshark.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use tracer_lab::pair::Pair;
 use tracer_lab::process::run;
 use tracer_lab::tracer::{Tracing, program};
 use tracer_lab::wire::{Tcpdump, tshark};
-use tracer_lab::{Pod, say};
+use tracer_lab::{Lab, Pod, say};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracer-lab");
 /// How far away the server is.
@@ -17,8 +16,6 @@ const DISTANCE: Duration = Duration::from_millis(10);
 /// Transfers in each direction, and requests.
 const TRANSFERS: u32 = 5;
 const REQUESTS: u32 = 50;
-/// Nobody is there, and nobody says so.
-const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 
 /// One packet in a hundred is lost on its way to each pod, and one handshake in three, behind its sender's tcpdump. The
 /// counts are equal, without any tolerance: the kernel counts segments, and here each packet is one.
@@ -27,7 +24,7 @@ fn each_segment_that_is_sent_again_is_counted() -> Result<()> {
     const BYTES: &str = "1000000";
     let pair = Pair::start(Path::new(PROGRAM), "bulk-server", &["--bytes", BYTES])?;
     let _way = pair.lab.move_away(&pair.server, DISTANCE, Path::new(PROGRAM))?;
-    pair.lab.add_silence(SILENCE)?;
+    pair.lab.add_silence()?;
     for pod in [&pair.client, &pair.server] {
         pod.namespace().ip("link set eth0 gso_max_segs 1\n")?;
         let rules = "add table ip lab; add chain ip lab input { type filter hook input priority 0; }; \
@@ -57,7 +54,7 @@ fn each_segment_that_is_sent_again_is_counted() -> Result<()> {
 
 fn connect_to_nobody(pod: &Pod) -> Result<()> {
     let mut connect = pod.command("timeout");
-    connect.args(["3.5", "bash", "-c", &format!("exec 3<>/dev/tcp/{SILENCE}/80")]);
+    connect.args(["3.5", "bash", "-c", &format!("exec 3<>/dev/tcp/{}/80", Lab::SILENCE)]);
     let ended = connect.status().context("connect to nobody")?;
     ensure!(ended.code() == Some(124), "the connect ended: {ended}");
     Ok(())

@@ -28,8 +28,6 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 const DNSMASQ_PORT: u16 = 5335;
 const GRPC_PORT: u16 = 8081;
-/// Nobody is there, and nobody says so.
-const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 
 /// A running incident. Dropping it ends it.
 pub struct Incident {
@@ -60,7 +58,7 @@ impl Incident {
         let (dns, metadata) = (pod("dns")?, pod("metadata")?);
         lab.add_address(&metadata, METADATA.into())?;
         lab.add_address(&metadata, METADATA_V6.into())?;
-        lab.add_silence(SILENCE)?;
+        lab.add_silence()?;
         let servers = Vec::new();
         let mut incident = Self {
             settings,
@@ -157,7 +155,7 @@ impl Incident {
     /// An address that packets to it never reach.
     #[must_use]
     pub fn unanswered(&self) -> SocketAddr {
-        SocketAddr::new(SILENCE.into(), 9200)
+        SocketAddr::new(Lab::SILENCE.into(), 9200)
     }
 
     /// The log of a role.

@@ -36,9 +36,9 @@ impl Checks {
         for (place, summary) in [("live", &seen.live), ("offline", &seen.offline)] {
             for finding in summary.pods.iter().flat_map(|pod| &pod.findings).filter(|found| found.id == id) {
                 let what = format!("{id} {place}: {key} in the evidence and in the log");
-                match finding.evidence.get(key).and_then(serde_json::Value::as_f64) {
-                    Some(number) => self.near(&what, number, logged, allowed),
-                    None => self.holds(false, format_args!("{what}: it is missing")),
+                match finding.number(key) {
+                    Ok(number) => self.near(&what, number, logged, allowed),
+                    Err(_) => self.holds(false, format_args!("{what}: it is missing")),
                 }
             }
         }

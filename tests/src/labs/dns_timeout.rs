@@ -1,12 +1,11 @@
 //! The first name server of a pod never answers: each lookup waits 5 s and then asks the second one.
 
-use std::net::Ipv4Addr;
-
 use anyhow::Result;
 
 use super::dns::{Dns, queries, serve};
 use super::sdk::{Backend, Served, serve_backend, serve_store};
 use super::{Checks, Part, Seen, Stage, Story, Twin};
+use crate::Lab;
 
 pub(super) const STORY: Story = Story {
     name: "dns-timeout",
@@ -29,8 +28,6 @@ pub(super) const STORY: Story = Story {
 };
 
 const NAME: &str = "store.objects.example.com";
-/// Nobody is there, and nobody says so.
-const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
 /// At 5 s each, three at a time, 20 s of traffic.
 const REQUESTS: u64 = 12;
 const PARALLEL: u64 = 3;
@@ -40,9 +37,10 @@ fn set_up(stage: &mut Stage) -> Result<()> {
     let address = stage.address("store");
     serve(stage, &Dns { names: &[(NAME, address)], delay })?;
     serve_store(stage)?;
-    stage.lab.add_silence(SILENCE)?;
+    stage.lab.add_silence()?;
     let answering = stage.address("dns");
-    let (first, second) = if stage.twin == Twin::Sick { (SILENCE, answering) } else { (answering, SILENCE) };
+    let (first, second) =
+        if stage.twin == Twin::Sick { (Lab::SILENCE, answering) } else { (answering, Lab::SILENCE) };
     let file = format!("nameserver {first}\nnameserver {second}\noptions ndots:1\n");
     stage.pod("backend").namespace().write_resolv_conf(&file)?;
     let python = stage.tools.aws_sdk.clone();

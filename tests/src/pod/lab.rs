@@ -69,9 +69,12 @@ impl Lab {
         Ok(Pod { cgroup, namespace, addresses, number })
     }
 
-    /// Has packets to an address vanish without a word.
-    pub fn add_silence(&self, address: Ipv4Addr) -> Result<()> {
-        self.node.namespace().ip(&format!("route add blackhole {address}\n"))
+    /// Nobody is there; after [`Lab::add_silence`], nobody says so either.
+    pub const SILENCE: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 250);
+
+    /// Has packets to [`Lab::SILENCE`] vanish without a word.
+    pub fn add_silence(&self) -> Result<()> {
+        self.node.namespace().ip(&format!("route add blackhole {}\n", Self::SILENCE))
     }
 
     /// Has a pod be gone without a word, as when its node loses power: packets to it vanish, and none of its
